@@ -15,6 +15,8 @@
 //! access. A path that API servers could read in different ways never passes
 //! ([`is_unambiguous`]). So no ceiling passes a request that RBAC would refuse by the same rules.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::authorization::v1::{NonResourceRule, ResourceRule};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use percent_encoding::percent_decode_str;
@@ -62,6 +64,67 @@ pub struct Ceiling {
     pub namespaces: Vec<String>,
     /// The rules of RBAC of which one must permit a request. When empty, none must.
     pub rules: Vec<PolicyRule>,
+}
+
+/// The ceilings of a credential.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ceilings {
+    /// Ceilings that a request must pass, each of them.
+    pub all: Vec<Arc<Ceiling>>,
+    /// Ceilings of which a request must pass one. When empty, it must pass none.
+    pub any: Vec<Arc<Ceiling>>,
+}
+
+impl Ceilings {
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.any.is_empty()
+    }
+
+    /// Returns whether a request may pass.
+    pub fn permits(&self, attributes: &Attributes) -> bool {
+        self.hold(|ceiling| ceiling.permits(attributes))
+    }
+
+    /// Returns whether a request may become a connection in both directions.
+    pub fn permits_upgrade(&self, attributes: &Attributes) -> bool {
+        self.hold(|ceiling| ceiling.permits(attributes) && ceiling.permits_upgrade(attributes))
+    }
+
+    /// Returns those of a user's rules that may pass in a namespace.
+    pub fn limit(&self, rules: Rules, namespace: &str) -> Rules {
+        let mut rules = rules;
+        for ceiling in &self.all {
+            rules = ceiling.limit(rules, namespace);
+        }
+        let mut limited = self.any.iter().map(|it| it.limit(rules.clone(), namespace));
+        let Some(first) = limited.next() else {
+            return rules;
+        };
+        limited.fold(first, joined)
+    }
+
+    fn hold(&self, permits: impl Fn(&Ceiling) -> bool) -> bool {
+        self.all.iter().all(|it| permits(it))
+            && (self.any.is_empty() || self.any.iter().any(|it| permits(it)))
+    }
+}
+
+/// Returns the rules of both, once each.
+fn joined(mut rules: Rules, others: Rules) -> Rules {
+    for rule in others.resource_rules {
+        if !rules.resource_rules.contains(&rule) {
+            rules.resource_rules.push(rule);
+        }
+    }
+    for rule in others.non_resource_rules {
+        if !rules.non_resource_rules.contains(&rule) {
+            rules.non_resource_rules.push(rule);
+        }
+    }
+    rules.incomplete |= others.incomplete;
+    rules.evaluation_error = rules.evaluation_error.or(others.evaluation_error);
+    rules
 }
 
 impl Ceiling {

@@ -38,7 +38,7 @@ pub use authorizer::{
     AlwaysAllowPaths, Attributes, Authorizer, AuthorizerError, AuthorizerUnion, Decision,
     PrivilegedGroup, Rules, Target,
 };
-pub use ceiling::Ceiling;
+pub use ceiling::{Ceiling, Ceilings};
 pub use identity::{Identity, IdentityError};
 pub use login::Login;
 pub use request_headers::RequestHeaders;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use auth::identity::is_spelling_of;
 use auth::user::RESERVED_PREFIX;
-use auth::{Ceiling, Identity};
+use auth::{Ceilings, Identity};
 use machinery::status::Status;
 use tokens::token_record::EXTRA_TOKEN;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +34,8 @@ pub(crate) struct CallerAuthenticator {
 /// An authenticated caller, and the resources of the request.
 pub(crate) struct Caller {
     pub(crate) user: Identity,
-    /// The limits of the caller's token, all of which a request must pass.
-    pub(crate) ceilings: Vec<Arc<Ceiling>>,
+    /// The limits of the caller that a request must pass.
+    pub(crate) ceilings: Ceilings,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) in_flight: InFlight,
 }
@@ -85,7 +85,7 @@ impl CallerAuthenticator {
             .map_err(|error| forbidden_because(&error.to_string()))?;
         let user = forwardable(user)?;
         let (upstream, slot) = self.enter(cluster, &user.name)?;
-        let ceilings = token.ceilings().to_vec();
+        let ceilings = token.ceilings();
         let new = NewSession {
             cluster: cluster.into(),
             token,
@@ -132,7 +132,7 @@ impl CallerAuthenticator {
         }
         Ok(Caller {
             user,
-            ceilings: Vec::new(),
+            ceilings: Ceilings::default(),
             upstream,
             in_flight: InFlight { session, slot },
         })

@@ -1,14 +1,13 @@
-//! Requests with a token whose record has `spec.access`: they must pass the ceilings of the token.
+//! Requests with a token that `spec.access` limits, of its record or of a grant: they must pass the
+//! ceilings of the token.
 //!
 //! The meaning of a request comes from the same parser as for all other requests
 //! ([`ClusterRequest`]), and a path that the cluster could read in another way is refused. Reviews
 //! of the caller itself are answered within the ceilings, because the cluster knows nothing of them.
 
-use std::sync::Arc;
-
 use apiserver::forbidden;
 use apiserver::review::Review;
-use auth::{Attributes, Ceiling, Rules};
+use auth::{Attributes, Ceilings};
 use axum::body::Body;
 use builtins::access_review::{SelfSubjectAccessReviews, SelfSubjectRulesReviews};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -48,7 +47,7 @@ pub(crate) enum Passed {
 
 /// The ceilings that limit the rules in an answer.
 pub(crate) struct RulesLimit {
-    ceilings: Vec<Arc<Ceiling>>,
+    ceilings: Ceilings,
     namespace: String,
 }
 
@@ -67,13 +66,13 @@ pub(crate) async fn check(request: ClusterRequest, caller: &Caller) -> Result<Pa
     }
     if request_headers::requested_impersonation(request.inner.headers()).is_requested() {
         return Err(forbidden_because(
-            "a token with spec.access cannot impersonate",
+            "a token or grant with spec.access does not permit impersonation",
         ));
     }
     if let RequestKind::Upgrade(_) = request.kind
-        && !ceilings.iter().all(|it| it.permits_upgrade(&attributes))
+        && !ceilings.permits_upgrade(&attributes)
     {
-        let why = "spec.access of the token of this request does not permit upgraded connections";
+        let why = "spec.access of the token or grant of this request does not permit upgraded connections";
         return Err(forbidden(&caller.user, &attributes, why));
     }
     match review_of(&request) {
@@ -90,10 +89,7 @@ fn review_of(request: &ClusterRequest) -> Option<&str> {
     is_review.then_some(resource.resource.as_str())
 }
 
-async fn review_access(
-    request: ClusterRequest,
-    ceilings: &[Arc<Ceiling>],
-) -> Result<Passed, Status> {
+async fn review_access(request: ClusterRequest, ceilings: &Ceilings) -> Result<Passed, Status> {
     let message = SelfSubjectAccessReviews::new().protobuf();
     let (request, mut answer) = read(request, message).await?;
     let review: SelfSubjectAccessReview = parse(&answer)?;
@@ -114,10 +110,7 @@ async fn review_access(
     }
 }
 
-async fn review_rules(
-    request: ClusterRequest,
-    ceilings: &[Arc<Ceiling>],
-) -> Result<Passed, Status> {
+async fn review_rules(request: ClusterRequest, ceilings: &Ceilings) -> Result<Passed, Status> {
     let message = SelfSubjectRulesReviews::new().protobuf();
     let (mut request, review) = read(request, message).await?;
     let review: SelfSubjectRulesReview = parse(&review)?;
@@ -125,7 +118,7 @@ async fn review_rules(
     headers.insert(ACCEPT, HeaderValue::from_static(JSON));
     headers.remove(ACCEPT_ENCODING);
     let limit = RulesLimit {
-        ceilings: ceilings.to_vec(),
+        ceilings: ceilings.clone(),
         namespace: review.spec.namespace.unwrap_or_default(),
     };
     Ok(Passed::Rules(request, limit))
@@ -144,11 +137,8 @@ impl RulesLimit {
         let Ok(mut review) = serde_json::from_slice::<SelfSubjectRulesReview>(&body) else {
             return unreadable();
         };
-        let mut rules: Rules = review.status.take().unwrap_or_default();
-        for ceiling in &self.ceilings {
-            rules = ceiling.limit(rules, &self.namespace);
-        }
-        review.status = Some(rules);
+        let rules = review.status.take().unwrap_or_default();
+        review.status = Some(self.ceilings.limit(rules, &self.namespace));
         head.headers.remove(CONTENT_LENGTH);
         head.headers.remove(CONTENT_ENCODING);
         head.headers

@@ -210,8 +210,18 @@ impl Sessions {
             return;
         };
         let checked = self.validity.check_access(token, &bound.cluster).await;
-        if let Err(refusal) = checked {
-            tracing::info!(why = %refusal, cluster = &*bound.cluster, user = token.user(), "sessions ended without access to the cluster");
+        let ended = match checked {
+            Ok(ceilings) if token.is_granted(&ceilings) => None,
+            Ok(_) => Some("the limits of the user's grants have changed".to_owned()),
+            Err(refusal) => Some(refusal.to_string()),
+        };
+        if let Some(why) = ended {
+            tracing::info!(
+                why,
+                cluster = &*bound.cluster,
+                user = token.user(),
+                "sessions ended without access to the cluster"
+            );
             for session in sessions {
                 session.ended.cancel();
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apiserver::request_context::RequestContext;
-use auth::{Attributes, Authorizer, Decision, UserInfo};
+use auth::{Attributes, Authorizer, Ceiling, Decision, UserInfo};
 use jiff::SignedDuration;
 use machinery::status::Status;
 use management::cluster::{may_delete, may_get};
@@ -40,9 +40,36 @@ impl GrantLimits {
             limits.and_then(|limits| limits.into_iter().max())
         });
         match longest {
-            Some(longest) if !self.rbac_allows(cx, &may_get(cluster)).await? => Ok(Some(longest)),
+            Some(longest) if !self.rbac_allows(&cx.user, &may_get(cluster)).await? => {
+                Ok(Some(longest))
+            }
             _ => Ok(None),
         }
+    }
+
+    /// Returns the ceilings of a user in a cluster, one of which a request must pass. Returns none if
+    /// a grant sets none, or if the user may get the cluster without grants.
+    ///
+    /// # Errors
+    /// 500 if the right of the user cannot be decided.
+    pub async fn ceilings(
+        &self,
+        user: &UserInfo,
+        cluster: &str,
+    ) -> Result<Vec<Arc<Ceiling>>, Status> {
+        let ceilings = self.grants.decide(user, cluster, |grants| {
+            let ceilings = grants.iter().map(|grant| grant.ceiling().cloned());
+            ceilings.collect::<Option<Vec<_>>>().unwrap_or_default()
+        });
+        if ceilings.is_empty() || self.rbac_allows(user, &may_get(cluster)).await? {
+            return Ok(Vec::new());
+        }
+        Ok(ceilings)
+    }
+
+    /// Returns the grants.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// Returns whether the caller may have the administrator's file of a cluster.
@@ -58,18 +85,18 @@ impl GrantLimits {
         self.grants.permits_admin_downloads(user, cluster)
     }
 
-    /// Returns whether the caller has a right without grants.
+    /// Returns whether a user has a right without grants.
     pub(crate) async fn rbac_allows(
         &self,
-        cx: &RequestContext,
+        user: &UserInfo,
         attributes: &Attributes,
     ) -> Result<bool, Status> {
-        match self.rbac.authorize(&cx.user, attributes).await {
+        match self.rbac.authorize(user, attributes).await {
             Ok(Decision::Allow { .. }) => Ok(true),
             Ok(_) => Ok(false),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, user = cx.user.name, "authorization failed");
+                tracing::error!(error, user = user.name, "authorization failed");
                 Err(Status::internal(
                     "the request could not be authorized; try again",
                 ))

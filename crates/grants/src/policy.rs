@@ -11,11 +11,12 @@ use api::ext::cluster_grant::GrantSubject;
 use api::management::Cluster;
 use apiserver::registry::Registry;
 use arc_swap::ArcSwap;
-use auth::UserInfo;
 use auth::service_account::ServiceAccountName;
+use auth::{Ceiling, UserInfo};
 use jiff::SignedDuration;
 use machinery::label_selector::LabelSelector;
 use machinery::meta::{MetadataExt, ObjectKey};
+use management::access::ceiling_of;
 use parking_lot::Mutex;
 use storage::Revision;
 
@@ -51,6 +52,7 @@ pub struct Grant {
     clusters: HashSet<String>,
     selector: Option<LabelSelector>,
     groups: Vec<String>,
+    ceiling: Option<Arc<Ceiling>>,
     max_ttl: Option<SignedDuration>,
     admin_downloads: bool,
 }
@@ -196,6 +198,7 @@ impl Grant {
             selector: selector
                 .and_then(|selector| LabelSelector::from_label_selector(selector).ok()),
             groups: spec.groups.clone(),
+            ceiling: spec.access.as_ref().map(|it| Arc::new(ceiling_of(it))),
             max_ttl: spec.max_ttl_seconds.map(SignedDuration::from_secs),
             admin_downloads: spec.admin_downloads,
         }
@@ -209,6 +212,11 @@ impl Grant {
     /// Returns the maximum lifetime of kubeconfigs and tokens, or `None` if the grant sets none.
     pub(crate) fn max_ttl(&self) -> Option<SignedDuration> {
         self.max_ttl
+    }
+
+    /// Returns the limits of the subjects, or `None` if the grant sets none.
+    pub(crate) fn ceiling(&self) -> Option<&Arc<Ceiling>> {
+        self.ceiling.as_ref()
     }
 
     /// Returns whether the subjects may download the administrator's file.

@@ -102,7 +102,7 @@ impl ClusterGrants {
         let selected = spec.clusters.selector.as_ref().map(|_| "");
         let named = spec.clusters.names.iter().map(String::as_str);
         for cluster in selected.into_iter().chain(named) {
-            if !self.limits.rbac_allows(cx, &wanted(cluster)).await? {
+            if !self.limits.rbac_allows(&cx.user, &wanted(cluster)).await? {
                 let user = &cx.user.name;
                 let what = match cluster {
                     "" => "all clusters".to_owned(),

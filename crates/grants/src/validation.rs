@@ -6,6 +6,7 @@ use auth::user::RESERVED_PREFIX;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::label_selector::LabelSelector;
 use machinery::validation::{dns1123_label, dns1123_subdomain};
+use management::access::validate_access;
 
 /// Maximum number of subjects, of named clusters, and of groups.
 const MAX_SUBJECTS: usize = 500;
@@ -26,6 +27,9 @@ pub(crate) fn validate(spec: &ClusterGrantSpec, path: &Path) -> ErrorList {
     errors.extend(check_count(&groups, spec.groups.len(), MAX_GROUPS));
     for (index, group) in spec.groups.iter().take(MAX_GROUPS).enumerate() {
         errors.extend(check_group(group, &groups.index(index)));
+    }
+    if let Some(access) = &spec.access {
+        errors.extend(validate_access(access, &path.child("access")));
     }
     if let Some(ttl) = spec.max_ttl_seconds
         && !(1..=MAX_TTL_SECS).contains(&ttl)

@@ -175,7 +175,7 @@ impl Services {
             users: Arc::clone(&users),
             logins: Arc::clone(&logins),
             authorizer: with_grants(&grants, Arc::clone(&dependencies.authorizer)),
-            grants: grants.clone(),
+            grants: GrantLimits::new(grants.clone(), Arc::clone(&dependencies.authorizer)),
             confirmed: Arc::clone(&dependencies.confirmed),
             settings: settings.clone(),
         }));

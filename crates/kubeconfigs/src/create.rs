@@ -40,6 +40,8 @@ struct Plan {
     clusters: Vec<FileCluster>,
     skipped: Vec<Skipped>,
     groups: Vec<String>,
+    /// True if limits apply to the tokens, which only this server enforces.
+    only_here: bool,
     origin: Origin,
     /// True if the file holds tokens.
     generate: bool,
@@ -132,9 +134,9 @@ impl Kubeconfigs {
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
-        if record.spec.access.is_some() {
-            go_through_gateway(&mut clusters);
-        }
+        let only_here = self
+            .go_through_gateway(cx, &record.spec, &mut clusters)
+            .await?;
         let generate = self.settle_generate_token(&mut record.spec)?;
         let ca_certs = self.settings.ca_certs()?;
         let shared_above = self.settings.shared_token_above();
@@ -146,6 +148,7 @@ impl Kubeconfigs {
             clusters,
             skipped,
             groups,
+            only_here,
             origin,
             generate,
             exec: ExecCredentials {
@@ -153,6 +156,26 @@ impl Kubeconfigs {
                 issuer: self.minter.issuer().to_owned(),
             },
         })
+    }
+
+    /// Removes the entries that bypass the gateway for the clusters in which limits apply, because it
+    /// alone enforces them. Returns whether there are any.
+    pub(crate) async fn go_through_gateway(
+        &self,
+        cx: &RequestContext,
+        spec: &KubeconfigSpec,
+        clusters: &mut [FileCluster],
+    ) -> Result<bool, Status> {
+        let mut is_limited = spec.access.is_some();
+        for cluster in clusters {
+            let granted = self.grants.ceilings(&cx.user, &cluster.id).await?;
+            is_limited |= !granted.is_empty();
+            if spec.access.is_some() || !granted.is_empty() {
+                cluster.direct = None;
+                cluster.client_certificates = false;
+            }
+        }
+        Ok(is_limited)
     }
 
     /// Sets the managed endpoint as the only endpoint of each cluster.
@@ -232,14 +255,6 @@ fn bound(
     }
     let mut clusters = clusters.iter();
     clusters.try_for_each(|cluster| origin.check_cluster(cluster.object(), &resource))
-}
-
-/// Removes the entries that bypass the gateway, which alone enforces the limits of a file.
-pub(crate) fn go_through_gateway(clusters: &mut [FileCluster]) {
-    for cluster in clusters {
-        cluster.direct = None;
-        cluster.client_certificates = false;
-    }
 }
 
 /// Writes the origin of a request into its record.

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use machinery::status::Status;
 use tokens::exchange::Endpoints;
 
-use crate::create::go_through_gateway;
 use crate::file::{self, Credentials, ExecCredentials, FileCluster, FileSpec, Record, Server};
 use crate::request::name_of;
 use crate::strategy::Kubeconfigs;
@@ -34,9 +33,7 @@ impl Endpoints for Kubeconfigs {
         if spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
-        if spec.access.is_some() {
-            go_through_gateway(&mut clusters);
-        }
+        self.go_through_gateway(cx, spec, &mut clusters).await?;
         let ca_certs = self.settings.ca_certs()?;
         let file = FileSpec {
             record: Record {

@@ -19,9 +19,9 @@ use machinery::meta::{Metadata, ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
 use machinery::table::Column;
 use machinery::validation;
+use management::access::validate_access;
 use management::record_size::{check_description, check_metadata};
 use serde_json::Value;
-use tokens::ceilings::validate_access;
 use tokens::quota::Growth;
 use tokens::suspension::Suspension;
 

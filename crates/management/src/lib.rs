@@ -7,6 +7,7 @@
 //!
 //! The meaning of the values is left to the code that reads them.
 
+pub mod access;
 pub mod bootstrap;
 pub mod ca_bundle;
 pub mod cluster;

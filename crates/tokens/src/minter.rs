@@ -45,6 +45,8 @@ pub struct Order {
     pub groups: Vec<String>,
     /// The limits of what the token may do.
     pub access: Option<Access>,
+    /// True if only this server may accept the token.
+    pub only_here: bool,
     /// The kubeconfig that the token belongs to.
     pub kubeconfig: String,
     /// A description of the purpose, for humans.
@@ -193,10 +195,10 @@ impl Minter {
         let claims = Claims {
             iss: self.issuer.clone(),
             sub: record.spec.user_id.clone(),
-            aud: match &record.spec.access {
+            aud: match record.status.only_here {
                 // Clusters that verify tokens themselves would not enforce the limits.
-                Some(_) => recorded_audiences(&self.issuer, clusters),
-                None => audiences(&self.issuer, clusters),
+                true => recorded_audiences(&self.issuer, clusters),
+                false => audiences(&self.issuer, clusters),
             },
             iat: now.as_second(),
             nbf: now.as_second(),
@@ -267,5 +269,6 @@ fn record(order: &Order, now: Timestamp) -> Token {
     };
     order.origin.describe(&mut token.status);
     token.status.cluster_uids.clone_from(&order.cluster_uids);
+    token.status.only_here = order.only_here;
     token
 }

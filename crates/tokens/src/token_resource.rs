@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ::management::access::validate_access;
 use ::management::record_size::{check_description, check_metadata, json_size};
 use ::management::settings::Settings;
 use api::ext::token::TokenEndpoint;
-use api::ext::{self, Kubeconfig, Token, TokenPrincipal, token};
+use api::ext::{self, Kubeconfig, Token, TokenPrincipal, TokenSpec, token};
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use api::{labels, management};
@@ -28,7 +29,6 @@ use machinery::status::Status;
 use machinery::table::Column;
 use serde_json::Value;
 
-use crate::ceilings::validate_access;
 use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover, Exchange};
 use crate::minter::Minter;
@@ -253,9 +253,9 @@ impl TokenResource {
         left: SignedDuration,
     ) -> Result<Token, Status> {
         let cx = minting.cx;
-        if token.spec.access.is_some() {
+        if self.is_limited(cx, &token.spec).await? {
             return Err(Status::bad_request(
-                "a client certificate cannot be limited: the kubeconfig has spec.access, so request a token for it",
+                "a client certificate cannot be limited: the kubeconfig or your grant has spec.access, so request a token",
             ));
         }
         let cluster = self
@@ -293,6 +293,7 @@ impl TokenResource {
     /// Stores a token and returns it with its bearer token, which only this response carries.
     async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
         set_expiry(&mut token);
+        token.status.only_here = self.is_limited(minting.cx, &token.spec).await?;
         minting.origin.describe(&mut token.status);
         self.parts.minter.check_groups(&token)?;
         let demand = Demand {
@@ -319,6 +320,25 @@ impl TokenResource {
             stored.status.bearer_token = bearer.expose().to_owned();
         }
         Ok(stored)
+    }
+
+    /// Returns whether limits apply to a token, of its own or of grants.
+    async fn is_limited(&self, cx: &RequestContext, spec: &TokenSpec) -> Result<bool, Status> {
+        if spec.access.is_some() {
+            return Ok(true);
+        }
+        for cluster in spec.cluster_names.iter().chain([&spec.cluster_name]) {
+            if !self
+                .parts
+                .grants
+                .ceilings(&cx.user, cluster)
+                .await?
+                .is_empty()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the maximum lifetime of a token for a cluster by the grants of the caller.

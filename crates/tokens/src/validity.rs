@@ -16,7 +16,7 @@
 //!   are up to date.
 //!
 //! A token carries the groups of the login that created it which the user still has ([`Logins`]),
-//! and in a cluster those that grants give the user there ([`Grants`]).
+//! and in a cluster those that grants give the user there ([`GrantLimits`]).
 //!
 //! Everything except the user's right is read from memory. No check waits for the store, and a
 //! delete takes effect as soon as the watch cache of the process has it, which is before the client
@@ -41,9 +41,9 @@ use api::management::cluster::LOCAL;
 use api::management::{self, Cluster};
 use apiserver::registry::Registry;
 use auth::user::ALL_AUTHENTICATED;
-use auth::{Attributes, Authorizer, Ceiling, UserInfo};
+use auth::{Attributes, Authorizer, Ceiling, Ceilings, UserInfo};
 use futures_util::future::{join, join3};
-use grants::Grants;
+use grants::GrantLimits;
 use jiff::Timestamp;
 use machinery::meta::ObjectKey;
 use signing::jwt::{Refusal as JwtRefusal, Verified, Verifier};
@@ -87,8 +87,8 @@ pub struct ValidityParts {
     pub logins: Arc<Logins>,
     /// Decides on the rights of users on clusters.
     pub authorizer: Arc<dyn Authorizer>,
-    /// The grants of clusters, which give groups there.
-    pub grants: Grants,
+    /// The grants of clusters, which give groups there, and their limits.
+    pub grants: GrantLimits,
     /// Returns whether the records in memory are reliable. No token is valid otherwise.
     pub confirmed: Confirmed,
     /// Reads the earliest time of issue of valid tokens.
@@ -158,6 +158,9 @@ pub struct ValidToken {
     user: Arc<UserFacts>,
     lineage: Lineage,
     groups: Groups,
+    /// The limits of the grants by which the user may get the cluster, one of which must permit a
+    /// request.
+    granted: Vec<Arc<Ceiling>>,
 }
 
 /// The tokens that a token descends from, and the limits that it inherits.
@@ -203,8 +206,8 @@ impl Validity {
         cluster: &str,
         now: Timestamp,
     ) -> Result<ValidToken, Refusal> {
-        let token = self.check_settled(bearer, cluster, now).await?;
-        self.check_access(&token, cluster).await?;
+        let mut token = self.check_settled(bearer, cluster, now).await?;
+        token.granted = self.check_access(&token, cluster).await?;
         Ok(token)
     }
 
@@ -221,7 +224,7 @@ impl Validity {
     /// Returns the limits of the token of this record, or `None` if it is not valid. Its text and its
     /// clusters are not checked. If the records in memory do not have it, another replica may have
     /// minted it, so the store is read.
-    pub async fn ceilings_by_name(&self, name: &str, now: Timestamp) -> Option<Vec<Arc<Ceiling>>> {
+    pub async fn ceilings_by_name(&self, name: &str, now: Timestamp) -> Option<Ceilings> {
         let known = self.known_ceilings(name, now);
         if known.is_some() {
             return known;
@@ -231,7 +234,7 @@ impl Validity {
         self.known_ceilings(name, now)
     }
 
-    fn known_ceilings(&self, name: &str, now: Timestamp) -> Option<Vec<Arc<Ceiling>>> {
+    fn known_ceilings(&self, name: &str, now: Timestamp) -> Option<Ceilings> {
         let record = self
             .parts
             .tokens
@@ -240,7 +243,11 @@ impl Validity {
         let record = record.filter(|_| (self.parts.confirmed)())?;
         let mut lineage = Lineage::default();
         let checked = self.check_record(name, &record, now, &mut lineage);
-        checked.ok().map(|_| lineage.ceilings)
+        checked.ok()?;
+        Some(Ceilings {
+            all: lineage.ceilings,
+            any: Vec::new(),
+        })
     }
 
     /// Returns the groups of the token of this record at this server, or `None` if it is not valid,
@@ -257,32 +264,49 @@ impl Validity {
     }
 
     /// Checks that the user of a token may still access the cluster. All users may reach the
-    /// cluster `local`, which is this server itself.
+    /// cluster `local`, which is this server itself. Returns the limits of the user's grants, one of
+    /// which must permit a request.
     ///
     /// # Errors
     /// [`Refusal::NoAccess`], and [`Refusal::AccessUnknown`] if the authorizer fails.
-    pub async fn check_access(&self, token: &ValidToken, cluster: &str) -> Result<(), Refusal> {
+    pub async fn check_access(
+        &self,
+        token: &ValidToken,
+        cluster: &str,
+    ) -> Result<Vec<Arc<Ceiling>>, Refusal> {
         if cluster == LOCAL {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let checked = self.access(token, cluster);
+        let checked = tokio::time::timeout(ACCESS_TIMEOUT, checked).await;
+        checked.unwrap_or(Err(Refusal::AccessUnknown))
+    }
+
+    async fn access(
+        &self,
+        token: &ValidToken,
+        cluster: &str,
+    ) -> Result<Vec<Arc<Ceiling>>, Refusal> {
         let is_admin = !token.record.groups.is_empty();
         let verb = if is_admin { "delete" } else { "get" };
         let wanted = Attributes::resource(verb, management::GROUP, Cluster::PLURAL).object(cluster);
         let owner = &token.groups.owner;
-        let asked = self.parts.authorizer.authorize(owner, &wanted);
-        match tokio::time::timeout(ACCESS_TIMEOUT, asked).await {
-            Ok(Ok(decision)) if decision.is_allowed() => Ok(()),
-            Ok(Ok(_)) if is_admin && self.parts.grants.permits_admin_downloads(owner, cluster) => {
-                Ok(())
-            }
-            Ok(Ok(_)) => Err(Refusal::NoAccess),
-            Ok(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, cluster, "the access of a user cannot be checked");
-                Err(Refusal::AccessUnknown)
-            }
-            Err(_) => Err(Refusal::AccessUnknown),
+        let unknown = |error: &(dyn std::error::Error + 'static)| {
+            tracing::error!(error, cluster, "the access of a user cannot be checked");
+            Refusal::AccessUnknown
+        };
+        let decision = self.parts.authorizer.authorize(owner, &wanted).await;
+        let is_allowed = decision.map_err(|error| unknown(&error))?.is_allowed();
+        let limits = &self.parts.grants;
+        if is_admin {
+            let is_allowed = is_allowed || limits.permits_admin_downloads(owner, cluster);
+            return is_allowed.then(Vec::new).ok_or(Refusal::NoAccess);
         }
+        if !is_allowed {
+            return Err(Refusal::NoAccess);
+        }
+        let ceilings = limits.ceilings(owner, cluster).await;
+        ceilings.map_err(|error| unknown(&error))
     }
 
     /// Checks that a kubeconfig belongs to this very user, is not older than an administrator
@@ -397,6 +421,7 @@ impl Validity {
             user,
             lineage,
             groups,
+            granted: Vec::new(),
         })
     }
 
@@ -417,7 +442,7 @@ impl Validity {
             login,
             cluster: cluster.cloned(),
             terms: logins.terms(),
-            grants: self.parts.grants.policy(),
+            grants: self.parts.grants.grants().policy(),
         };
         record.groups_at(basis, logins)
     }
@@ -543,9 +568,17 @@ impl ValidToken {
         &self.groups.carried
     }
 
-    /// Returns the limits of the token, all of which a request must pass.
-    pub fn ceilings(&self) -> &[Arc<Ceiling>] {
-        &self.lineage.ceilings
+    /// Returns the limits that a request must pass.
+    pub fn ceilings(&self) -> Ceilings {
+        Ceilings {
+            all: self.lineage.ceilings.clone(),
+            any: self.granted.clone(),
+        }
+    }
+
+    /// Returns whether the limits of the user's grants are these.
+    pub fn is_granted(&self, ceilings: &[Arc<Ceiling>]) -> bool {
+        self.granted == ceilings
     }
 
     /// Returns the end of the token's life.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
+use crate::ext::Access;
 
 /// A permission of users to use clusters: they may get the clusters, have kubeconfigs for them, and
 /// are members of groups in them. It is in addition to the permissions of RBAC.
@@ -57,6 +58,12 @@ pub struct ClusterGrantSpec {
     )]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
+
+    /// Limits of what the subjects may do in these clusters, unless another grant or RBAC permits
+    /// them to use a cluster without limits. The clusters are then reached only through this server,
+    /// which enforces them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 
     /// The maximum lifetime of kubeconfigs and tokens for these clusters, in seconds, unless another
     /// grant or RBAC permits more. When absent, only the settings limit it.

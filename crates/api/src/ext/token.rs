@@ -315,6 +315,14 @@ pub struct TokenStatus {
     #[serde(deserialize_with = "null_as_zero")]
     pub current: bool,
 
+    /// Whether only this server accepts the token, because it enforces limits that the token or a
+    /// grant of its user sets.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub only_here: bool,
+
     /// Whether the token has expired.
     #[serde(deserialize_with = "null_as_zero")]
     pub expired: bool,
@@ -425,6 +433,7 @@ impl fmt::Debug for TokenStatus {
             endpoints,
             hash,
             current,
+            only_here,
             expired,
             expires_at,
             last_update_time,
@@ -443,6 +452,7 @@ impl fmt::Debug for TokenStatus {
             .field("endpoints", endpoints)
             .field("hash", &crate::redacted(hash))
             .field("current", current)
+            .field("only_here", only_here)
             .field("expired", expired)
             .field("expires_at", expires_at)
             .field("last_update_time", last_update_time)

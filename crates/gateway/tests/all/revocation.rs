@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use api::ext::TokenReference;
+use api::ext::{ClusterGrant, TokenReference};
 use api::management::{Cluster as ClusterObject, setting};
 use jiff::SignedDuration;
 use machinery::meta::ObjectKey;
@@ -207,6 +207,46 @@ async fn with_a_grant_of_groups() {
     world.remove(&world.grants, "g").await;
     assert_eq!(first.chunk().await, "", "the watch ends cleanly");
     assert_eq!(watch().await.1, [""; 0]);
+}
+
+/// alice may get the cluster only by a grant.
+#[tokio::test]
+async fn with_a_change_of_the_limits_of_a_grant() {
+    let world = World::start().await;
+    let cluster = endless(&world).await;
+    world.add("c-1", &cluster).await;
+    world
+        .access
+        .refused
+        .lock()
+        .unwrap()
+        .insert("alice".to_owned());
+    let grant = object(json!({
+        "metadata": { "name": "g" },
+        "spec": {
+            "subjects": [{ "kind": "User", "name": "alice" }],
+            "clusters": { "names": ["c-1"] },
+            "access": { "readOnly": true },
+        },
+    }));
+    world.grants.store().insert(grant, false).await.unwrap();
+    let (token, _) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
+    let authorization = format!("Authorization: Bearer {token}");
+    let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
+    let mut watch = world.send(line, &[&authorization]).await;
+    watch.head().await.unwrap();
+    assert_eq!(watch.chunk().await, "first");
+    let secrets = "GET /k8s/clusters/c-1/api/v1/secrets";
+    let refused = world.call(secrets, &[&authorization]).await;
+    assert_eq!(refused.code, 403, "{}", refused.body);
+    let narrow = |grant: &mut ClusterGrant| {
+        let access = grant.spec.access.as_mut().unwrap();
+        access.namespaces = vec!["a".to_owned()];
+    };
+    let key = ObjectKey::cluster("g");
+    world.change(&world.grants, key, narrow).await;
+    assert_eq!(watch.chunk().await, "", "the watch ends cleanly");
+    assert_eq!(world.call(line, &[&authorization]).await.code, 403);
 }
 
 #[tokio::test]

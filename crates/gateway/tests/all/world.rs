@@ -15,14 +15,14 @@ use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Ser
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
-use auth::{Attributes, Authorizer, Decision, Login, UserInfo};
+use auth::{Attributes, Authorizer, AuthorizerUnion, Decision, Login, UserInfo};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway::endpoint::Zone;
 use gateway::upstream::Options;
 use gateway::{Gateway, GatewayParts, LoginClient};
-use grants::Grants;
+use grants::{GrantAuthorizer, GrantLimits, Grants};
 use http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -177,8 +177,11 @@ impl World {
             clusters: clusters.clone(),
             users: Arc::new(directory),
             logins: Arc::clone(&last_logins),
-            authorizer: access.clone(),
-            grants: granted.clone(),
+            authorizer: Arc::new(AuthorizerUnion::new(vec![
+                Arc::new(GrantAuthorizer::new(granted.clone())),
+                access.clone(),
+            ])),
+            grants: GrantLimits::new(granted.clone(), access.clone()),
             confirmed: Arc::new(|| true),
             settings: reader,
         });

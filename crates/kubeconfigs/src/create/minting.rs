@@ -72,6 +72,7 @@ pub(super) fn wanted(plan: &Plan, record: &Kubeconfig) -> Vec<Wanted> {
         cluster_uids: uids,
         groups: plan.groups.clone(),
         access: record.spec.access.clone(),
+        only_here: plan.only_here,
         kubeconfig: name_of(record).to_owned(),
         description: TOKEN_DESCRIPTION.to_owned(),
         ttl_secs: record.spec.ttl,

@@ -132,6 +132,8 @@ impl Ground {
         let known = Arc::new(|| true);
         let directory = Arc::new(UserDirectory::new(users.clone(), settings.clone(), known));
         let logins = Arc::new(Logins::new(user_logins, settings.clone()));
+        let access: Arc<dyn Authorizer> =
+            Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access)));
         let validity = Arc::new(Validity::new(ValidityParts {
             verifier: Arc::new(Verifier::new(ISSUER.to_owned(), ring, verified)),
             tokens: tokens.clone(),
@@ -139,11 +141,8 @@ impl Ground {
             clusters: clusters.clone(),
             users: Arc::clone(&directory),
             logins: Arc::clone(&logins),
-            authorizer: with_grants(
-                &grants,
-                Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access))),
-            ),
-            grants: grants.clone(),
+            authorizer: with_grants(&grants, Arc::clone(&access)),
+            grants: GrantLimits::new(grants.clone(), access),
             confirmed: Arc::new(load(&switches.confirmed)),
             settings: settings.clone(),
         }));

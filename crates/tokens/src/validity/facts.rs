@@ -12,12 +12,12 @@ use auth::{Ceiling, UserInfo};
 use grants::GrantPolicy;
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
+use management::access::ceiling_of;
 use management::group_filter::GroupMapping;
 use parking_lot::Mutex;
 use signing::jwt::Claims;
 
 use super::{Groups, Refusal};
-use crate::ceilings::ceiling_of;
 use crate::cluster_groups::at_cluster;
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
 use crate::logins::{GroupTerms, LoginFacts, Logins};

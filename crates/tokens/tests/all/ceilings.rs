@@ -10,7 +10,7 @@ use tokens::testing::{Minted, World, object, refused};
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const ME: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
-const NOT_PERMITTED: &str = "spec.access of the token of this request does not permit it";
+const NOT_PERMITTED: &str = "spec.access of the token or grant of this request does not permit it";
 
 async fn create(world: &World, caller: &str, spec: Value) -> Answer {
     let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
@@ -55,8 +55,8 @@ async fn only_this_server_accepts_a_token_with_limits() {
         .check(&token.bearer, "c-a", NOW)
         .await
         .unwrap();
-    assert_eq!(checked.ceilings().len(), 1);
-    assert!(checked.ceilings()[0].read_only);
+    assert_eq!(checked.ceilings().all.len(), 1);
+    assert!(checked.ceilings().all[0].read_only);
     // No cluster that verifies tokens itself has this audience.
     assert_eq!(claims(&token)["aud"], json!(["cluster:*"]));
     let a = world.enrol("c-a").await;
@@ -144,7 +144,7 @@ async fn what_a_limited_token_creates_has_its_limits() {
     let narrower = json!({ "access": { "readOnly": true } });
     let grandchild = minted(&create(&world, &child.bearer, narrower).await);
     let checked = world.validity.check(&grandchild.bearer, "local", NOW).await;
-    assert_eq!(checked.unwrap().ceilings().len(), 2);
+    assert_eq!(checked.unwrap().ceilings().all.len(), 2);
     let a = world.enrol("c-a").await;
     assert_eq!(
         world.review(a.expose(), &child.bearer, &[]).await,
@@ -190,14 +190,14 @@ async fn an_exchanged_credential_has_the_limits_of_its_kubeconfig() {
         .check(&token.bearer, "c-a", NOW)
         .await
         .unwrap();
-    assert_eq!(checked.ceilings()[0].namespaces, ["a"]);
+    assert_eq!(checked.ceilings().all[0].namespaces, ["a"]);
     let mut wider = spec.clone();
     wider["access"] = json!({ "readOnly": true });
     let refused = "spec.access cannot be set together with spec.kubeconfigName: the token has the limits of the kubeconfig";
     told(&create(&world, "as:alice", wider).await, 400, refused);
     let mut certificate = spec;
     certificate["certificateSigningRequest"] = json!("x");
-    let refused = "a client certificate cannot be limited: the kubeconfig has spec.access, so request a token for it";
+    let refused = "a client certificate cannot be limited: the kubeconfig or your grant has spec.access, so request a token";
     told(&create(&world, "as:alice", certificate).await, 400, refused);
 }
 

@@ -1,8 +1,12 @@
 //! Grants: who may get a cluster, with which groups, and for how long.
 
+use std::sync::Arc;
+
 use api::ext::Token;
 use api::management::Cluster;
 use apiserver::testing::{Answer, NOW};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokens::testing::{Minted, World, object, refused};
 
@@ -50,10 +54,7 @@ async fn world() -> World {
     world
         .switches
         .access
-        .store(std::sync::Arc::new(tokens::testing::access_to(
-            "none",
-            &["get"],
-        )));
+        .store(Arc::new(tokens::testing::access_to("none", &["get"])));
     let carol = object(json!({ "metadata": { "name": "carol", "uid": "uid-carol" } }));
     world.users.store().insert(carol, false).await.unwrap();
     world
@@ -491,4 +492,46 @@ async fn a_table_tells_who_may_what() {
             json!(["h", "Group:team-a", "*", "", "", "0s", ""]),
         ]
     );
+}
+
+/// Returns the ceilings of a token at a cluster, one of which a request must pass.
+async fn limits(world: &World, token: &Minted, cluster: &str) -> Vec<bool> {
+    let checked = world.validity.check(&token.bearer, cluster, NOW).await;
+    let limits = checked.unwrap().ceilings();
+    assert!(limits.all.is_empty());
+    limits.any.iter().map(|limit| limit.read_only).collect()
+}
+
+#[tokio::test]
+async fn limits_of_a_grant_apply_unless_the_user_has_the_cluster_without_them() {
+    let world = world().await;
+    let create_with = async |name: &str, access: Value| {
+        let spec = json!({
+            "subjects": team_a(), "clusters": { "names": ["c-a"] }, "access": access,
+        });
+        create(&world, name, spec).await;
+    };
+    create_with("read", json!({ "readOnly": true })).await;
+    let carol = token(&world, CAROL, "c-a").await;
+    assert_eq!(limits(&world, &carol, "c-a").await, [true]);
+    let a = world.enrol("c-a").await;
+    assert_eq!(
+        world.review(a.expose(), &carol.bearer, &[]).await,
+        refused()
+    );
+    let payload = carol.bearer.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    assert_eq!(claims["aud"], json!(["cluster:*"]));
+
+    // Each of two grants permits something.
+    create_with("dev", json!({ "namespaces": ["dev"] })).await;
+    assert_eq!(limits(&world, &carol, "c-a").await, [false, true]);
+    create_with("open", Value::Null).await;
+    assert_eq!(limits(&world, &carol, "c-a").await, [] as [bool; 0]);
+    delete(&world, "open").await;
+
+    // By RBAC, all users may get the cluster without limits.
+    let everybody = tokens::testing::access_to("c-a", &["get"]);
+    world.switches.access.store(Arc::new(everybody));
+    assert_eq!(limits(&world, &carol, "c-a").await, [] as [bool; 0]);
 }

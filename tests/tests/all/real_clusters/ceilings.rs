@@ -165,7 +165,7 @@ fn kubectl_tells_the_limits(fleet: &Fleet) {
             let asked = alice
                 .run(&at(&[&["auth", "can-i"], refused].concat()))
                 .unwrap();
-            let no = "no - spec.access of the token of this request does not permit it\n";
+            let no = "no - spec.access of the token or grant of this request does not permit it\n";
             assert_eq!(
                 (asked.code, asked.stdout.as_str()),
                 (1, no),
@@ -176,7 +176,7 @@ fn kubectl_tells_the_limits(fleet: &Fleet) {
         let row = list.lines().find(|line| line.starts_with("*.*")).unwrap();
         let cells: Vec<&str> = row.split("  ").filter(|cell| !cell.is_empty()).collect();
         assert_eq!(cells.last().unwrap().trim(), "[get list watch]", "{list}");
-        let refused = "Error from server (Forbidden): secrets is forbidden: User \"alice\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\": spec.access of the token of this request does not permit it";
+        let refused = "Error from server (Forbidden): secrets is forbidden: User \"alice\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\": spec.access of the token or grant of this request does not permit it";
         check_refused(&alice, &at(&["get", "secrets"]), refused);
     }
 }
