@@ -1,6 +1,7 @@
 //! `ext.cattle.io/v1`: the requests of users to this server. All kinds are cluster-scoped.
 
 pub mod access;
+pub mod cluster_access_review;
 pub mod cluster_grant;
 pub mod key_operation;
 pub mod kubeconfig;
@@ -9,6 +10,7 @@ mod token_reference;
 pub mod user_login;
 
 pub use access::Access;
+pub use cluster_access_review::ClusterAccessReview;
 pub use cluster_grant::{ClusterGrant, ClusterGrantSpec};
 pub use key_operation::{KeyAction, KeyOperation, KeyOperationSpec, KeyOperationStatus};
 pub use kubeconfig::{Kubeconfig, KubeconfigSpec, KubeconfigStatus};

@@ -4,7 +4,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{ClusterResourceScope, Metadata, NamespaceResourceScope, Resource};
 
-use crate::ext::{self, ClusterGrant, KeyOperation, Kubeconfig, Token, UserLogin};
+use crate::ext::{
+    self, ClusterAccessReview, ClusterGrant, KeyOperation, Kubeconfig, Token, UserLogin,
+};
 use crate::management::{self, Cluster, Feature, Node, Setting, User};
 
 /// Implements the two traits. They consist of constants and of access to the metadata, which a
@@ -37,6 +39,7 @@ macro_rules! resource {
 resource!(KeyOperation, ext, ClusterResourceScope);
 resource!(Kubeconfig, ext, ClusterResourceScope);
 resource!(Token, ext, ClusterResourceScope);
+resource!(ClusterAccessReview, ext, ClusterResourceScope);
 resource!(ClusterGrant, ext, ClusterResourceScope);
 resource!(UserLogin, ext, ClusterResourceScope);
 resource!(Cluster, management, ClusterResourceScope);

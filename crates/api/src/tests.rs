@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::ext::{ClusterGrant, KeyOperation, Kubeconfig, Token};
+use crate::ext::{ClusterAccessReview, ClusterGrant, KeyOperation, Kubeconfig, Token};
 use crate::management::{Cluster, Feature, Node, Setting, User};
 
 /// Checks that each key of the example is encoded again, and that an empty object gives `minimal`.
@@ -106,6 +106,7 @@ fn definitions<T: JsonSchema>() -> Map<String, Value> {
 
 fn all_definitions() -> Map<String, Value> {
     let kinds = [
+        definitions::<ClusterAccessReview>(),
         definitions::<ClusterGrant>(),
         definitions::<KeyOperation>(),
         definitions::<Kubeconfig>(),
@@ -124,6 +125,10 @@ fn definitions_have_names_unique_among_all_groups() {
     let names: BTreeSet<String> = all_definitions().keys().cloned().collect();
     let expected = [
         "io.cattle.ext.v1.Access",
+        "io.cattle.ext.v1.ClusterAccess",
+        "io.cattle.ext.v1.ClusterAccessReview",
+        "io.cattle.ext.v1.ClusterAccessReviewSpec",
+        "io.cattle.ext.v1.ClusterAccessReviewStatus",
         "io.cattle.ext.v1.ClusterGrant",
         "io.cattle.ext.v1.ClusterGrantSpec",
         "io.cattle.ext.v1.EncryptionKeyInfo",

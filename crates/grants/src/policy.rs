@@ -180,6 +180,11 @@ impl GrantPolicy {
     }
 }
 
+/// Returns whether a grant is for this cluster.
+pub fn is_for(grant: &ClusterGrant, cluster: &Cluster) -> bool {
+    Grant::of(grant).is_for(cluster.id(), cluster.metadata.labels.as_ref())
+}
+
 fn service_account(subject: &GrantSubject) -> ServiceAccountName<'_> {
     ServiceAccountName {
         namespace: &subject.namespace,

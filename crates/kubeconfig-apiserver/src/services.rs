@@ -35,6 +35,7 @@ use storage::Store;
 use storage::cache::{Cache, CacheBuilder};
 use storage::sealed::Sealed;
 use tokens::ceilings::CeilingAuthorizer;
+use tokens::cluster_access::{AccessReviewParts, ClusterAccessReviews};
 use tokens::cluster_credential::{self, ClusterAuthenticator, WebhookRecords};
 use tokens::cluster_groups::ClusterGroups;
 use tokens::exchange::Exchange;
@@ -233,6 +234,7 @@ impl Services {
             .resource(self.kubeconfig_resource())
             .resource(self.token_resource())
             .resource(self.grant_resource())
+            .review(self.access_reviews())
             .review(KeyOperations::new(
                 self.keys(),
                 Arc::clone(&self.dependencies.sealed),
@@ -341,6 +343,23 @@ impl Services {
             registry: self.grants.registry().clone(),
             limits: self.grant_limits(),
         }
+    }
+
+    fn access_reviews(&self) -> ClusterAccessReviews {
+        let management = &self.dependencies.management;
+        let rbac = Arc::clone(&self.dependencies.authorizer);
+        ClusterAccessReviews::new(AccessReviewParts {
+            users: management.users.clone(),
+            clusters: management.clusters.clone(),
+            logins: Arc::clone(&self.logins),
+            grants: self.grants.clone(),
+            groups: ClusterGroups::new(
+                management.clusters.clone(),
+                Arc::clone(&self.logins),
+                self.grants.clone(),
+            ),
+            authorizer: with_grants(&self.grants, rbac),
+        })
     }
 
     fn grant_limits(&self) -> GrantLimits {

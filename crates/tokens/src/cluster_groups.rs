@@ -24,6 +24,7 @@ use crate::validity::owner;
 pub const MAX_BYTES: usize = 24 * 1024 - 1024;
 
 /// Determines the groups in credentials.
+#[derive(Clone)]
 pub struct ClusterGroups {
     clusters: Registry<Cluster>,
     logins: Arc<Logins>,
@@ -73,16 +74,21 @@ impl ClusterGroups {
         source: &str,
     ) -> Result<Vec<String>, Status> {
         let confirmed = if source.is_empty() { &[] } else { groups };
-        let carried = self.logins.carried(confirmed);
-        let labels = cluster.metadata.labels.as_ref();
-        let policy = self.grants.policy();
-        let granted = policy.groups(&owner(user, confirmed), cluster.id(), labels);
-        let groups = at_cluster(&GroupMapping::of(cluster), &carried, granted);
+        let groups = self.at(cluster, user, confirmed);
         let size: usize = groups.iter().map(|group| group.len() + 3).sum();
         match size <= MAX_BYTES {
             true => Ok(groups),
             false => Err(too_many(cluster.id(), groups.len(), size)),
         }
+    }
+
+    /// Returns the groups at a cluster of a user with these confirmed groups of logins.
+    pub(crate) fn at(&self, cluster: &Cluster, user: &str, confirmed: &[String]) -> Vec<String> {
+        let carried = self.logins.carried(confirmed);
+        let labels = cluster.metadata.labels.as_ref();
+        let policy = self.grants.policy();
+        let granted = policy.groups(&owner(user, confirmed), cluster.id(), labels);
+        at_cluster(&GroupMapping::of(cluster), &carried, granted)
     }
 }
 

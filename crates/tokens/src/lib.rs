@@ -13,6 +13,7 @@
 
 pub mod authenticator;
 pub mod ceilings;
+pub mod cluster_access;
 pub mod cluster_credential;
 pub mod cluster_groups;
 pub mod cluster_scope;

@@ -17,7 +17,7 @@
 //! An ID token or certificate that was issued before the last one is not recorded. Otherwise a user
 //! could keep an old one to get a lost group back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use api::ext::{self, LastLogin, UserLogin, UserLoginStatus};
@@ -157,6 +157,17 @@ impl Logins {
         let facts = self.facts(user)?;
         let last = facts.by_source.get(source)?;
         self.is_recent(last, now).then_some(facts)
+    }
+
+    /// Returns the groups of a user's last logins from all sources that still count, once each.
+    pub(crate) fn all_groups(&self, user: &str, now: Timestamp) -> Vec<String> {
+        let Some(facts) = self.facts(user) else {
+            return Vec::new();
+        };
+        let logins = facts.by_source.values();
+        let recent = logins.filter(|last| self.is_recent(last, now));
+        let groups: BTreeSet<&String> = recent.flat_map(|last| &last.groups).collect();
+        groups.into_iter().cloned().collect()
     }
 
     /// Returns the groups that tokens carry: those of the setting `kubeconfig-groups`, without

@@ -57,6 +57,14 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "BOOL")]
     pub(crate) generate_token: Option<bool>,
 
+    /// Limit the file to reads, without Secrets.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+
+    /// Limit the file to a namespace. Can be repeated, or be a comma-separated list.
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
+    pub(crate) only_namespace: Vec<String>,
+
     /// Omit the entry for the server itself.
     #[arg(long)]
     pub(crate) no_default_entry: bool,

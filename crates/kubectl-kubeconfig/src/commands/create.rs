@@ -124,7 +124,13 @@ fn spec(args: &CreateArgs) -> KubeconfigSpec {
     if args.all_clusters {
         clusters = vec![ext::kubeconfig::ALL_CLUSTERS.to_owned()];
     }
+    let limits = ext::Access {
+        read_only: args.read_only,
+        namespaces: args.only_namespace.clone(),
+        ..ext::Access::default()
+    };
     KubeconfigSpec {
+        access: Some(limits).filter(|limits| *limits != ext::Access::default()),
         clusters,
         current_context: args.current_cluster.clone().unwrap_or_default(),
         description: args.description.clone().unwrap_or_default(),

@@ -34,6 +34,7 @@ use super::callers::{Host, OneEndpoint, Provider};
 use super::{ISSUER, SERVER_URL, Switches, World, access_to, object, rights, seconds};
 use crate::authenticator::TokenAuthenticator;
 use crate::ceilings::CeilingAuthorizer;
+use crate::cluster_access::{AccessReviewParts, ClusterAccessReviews};
 use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords};
 use crate::cluster_groups::ClusterGroups;
 use crate::exchange::Exchange;
@@ -195,6 +196,18 @@ impl Ground {
     pub async fn start(self, serve: impl FnOnce(Builder) -> Builder) -> World {
         let secrets = self.builtins.secrets.clone();
         let resource = self.token_resource();
+        let reviewing = ClusterAccessReviews::new(AccessReviewParts {
+            users: self.users.clone(),
+            clusters: self.clusters.clone(),
+            logins: Arc::clone(&self.logins),
+            grants: self.grants.clone(),
+            groups: ClusterGroups::new(
+                self.clusters.clone(),
+                Arc::clone(&self.logins),
+                self.grants.clone(),
+            ),
+            authorizer: with_grants(&self.grants, rights::authorizer(&self.builtins)),
+        });
         let granting = ClusterGrants {
             registry: self.grants.registry().clone(),
             limits: self.grant_limits.clone(),
@@ -224,6 +237,7 @@ impl Ground {
             let builder = builder
                 .resource(resource)
                 .resource(granting)
+                .review(reviewing)
                 .review(operations)
                 .authenticator(Arc::new(callers))
                 .authenticator(Arc::new(bearers))

@@ -34,6 +34,7 @@ pub(super) fn sample(resource: &str) -> Option<Sample> {
         "settings" => named(json!({ "value": "x" })),
         "users" => named(json!({ "username": "probe" })),
         "kubeconfigs" | "tokens" => json!({ "spec": {} }),
+        "clusteraccessreviews" => json!({ "spec": { "userName": "alice" } }),
         "keyoperations" => json!({ "spec": { "action": "RevokeAll" } }),
         "selfsubjectreviews" => json!({}),
         "tokenreviews" => json!({ "spec": { "token": "unknown" } }),

@@ -1,0 +1,197 @@
+//! `clusteraccessreviews.ext.cattle.io`: who may use which clusters, why, and with which groups.
+//!
+//! A review asks the same authorizer as every request, for each user that the server knows: the User
+//! objects, and the users of recorded logins. It also lists the groups and ServiceAccounts that
+//! grants name, whose members the server may not know.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::ext::cluster_access_review::{ClusterAccess, ClusterAccessReview};
+use api::ext::cluster_grant::GrantSubject;
+use api::ext::{self, ClusterGrant};
+use api::management::{Cluster, User};
+use apiserver::description::{Description, KindSchema, Scope, Verb};
+use apiserver::registry::Registry;
+use apiserver::request_context::RequestContext;
+use apiserver::review::Review;
+use async_trait::async_trait;
+use auth::{Authorizer, UserInfo};
+use grants::Grants;
+use jiff::Timestamp;
+use machinery::meta::{MetadataExt, ObjectKey};
+use machinery::status::Status;
+use management::cluster::may_get;
+
+use crate::cluster_groups::ClusterGroups;
+use crate::logins::Logins;
+use crate::validity::owner;
+
+/// Maximum number of pairs of a user and a cluster in one review.
+const MAX_PAIRS: usize = 20_000;
+
+/// The reviews. A caller needs the right to create the kind.
+pub struct ClusterAccessReviews {
+    description: Description,
+    parts: AccessReviewParts,
+}
+
+/// The objects and services that reviews read.
+pub struct AccessReviewParts {
+    /// The users.
+    pub users: Registry<User>,
+    /// The clusters.
+    pub clusters: Registry<Cluster>,
+    /// The last logins of the users.
+    pub logins: Arc<Logins>,
+    /// The grants.
+    pub grants: Grants,
+    /// Determines the groups in a cluster.
+    pub groups: ClusterGroups,
+    /// Decides on the rights of users, grants included.
+    pub authorizer: Arc<dyn Authorizer>,
+}
+
+impl ClusterAccessReviews {
+    /// Creates the reviews.
+    pub fn new(parts: AccessReviewParts) -> Self {
+        let description = Description {
+            group: ext::GROUP,
+            version: ext::VERSION,
+            kind: ClusterAccessReview::KIND,
+            plural: ClusterAccessReview::PLURAL,
+            singular: ClusterAccessReview::SINGULAR,
+            short_names: &[],
+            categories: &[],
+            scope: Scope::Cluster,
+            verbs: &[Verb::Create],
+            subresources: &[],
+            schema: KindSchema::of::<ClusterAccessReview>(),
+        };
+        Self { description, parts }
+    }
+
+    fn clusters(&self, name: &str) -> Result<Vec<Cluster>, Status> {
+        let cache = self.parts.clusters.cache();
+        if name.is_empty() {
+            return Ok(cache.all());
+        }
+        let cluster = cache.get(ObjectKey::cluster(name));
+        let missing = || Status::bad_request(format!("cluster {name} not found"));
+        Ok(vec![cluster.ok_or_else(missing)?])
+    }
+
+    fn users(&self, name: &str) -> BTreeSet<String> {
+        if !name.is_empty() {
+            return [name.to_owned()].into();
+        }
+        let users = self.parts.users.cache().all();
+        let named = users.iter().map(|user| user.metadata.name().to_owned());
+        let logins = self.parts.logins.registry().cache().all();
+        let logged_in = logins.into_iter().map(|login| login.status.user_name);
+        named.chain(logged_in).collect()
+    }
+
+    /// Returns the permission of a user to use a cluster, if there is one.
+    async fn access(
+        &self,
+        user: &UserInfo,
+        groups: &[String],
+        cluster: &Cluster,
+    ) -> Result<Option<ClusterAccess>, Status> {
+        let wanted = may_get(cluster.id());
+        let decision = self.parts.authorizer.authorize(user, &wanted).await;
+        let decision = decision.map_err(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "a review of access failed");
+            Status::internal("the rights of users cannot be decided; try again")
+        })?;
+        if !decision.is_allowed() {
+            return Ok(None);
+        }
+        Ok(Some(ClusterAccess {
+            cluster_name: cluster.id().to_owned(),
+            subject: GrantSubject {
+                kind: GrantSubject::USER.to_owned(),
+                name: user.name.clone(),
+                ..GrantSubject::default()
+            },
+            groups: self.parts.groups.at(cluster, &user.name, groups),
+            reason: decision.reason().to_owned(),
+        }))
+    }
+
+    /// Returns the permissions of the groups and ServiceAccounts that grants name.
+    fn granted(&self, cluster: &Cluster) -> Vec<ClusterAccess> {
+        let all = self.parts.grants.registry().cache().all();
+        let for_cluster = all.iter().filter(|grant| grants::is_for(grant, cluster));
+        let entries = for_cluster.flat_map(|grant: &ClusterGrant| {
+            let subjects = grant.spec.subjects.iter();
+            let subjects = subjects.filter(|subject| subject.kind != GrantSubject::USER);
+            subjects.map(|subject| ClusterAccess {
+                cluster_name: cluster.id().to_owned(),
+                subject: subject.clone(),
+                groups: grant.spec.groups.clone(),
+                reason: format!("allowed by ClusterGrant {:?}", grant.metadata.name()),
+            })
+        });
+        entries.collect()
+    }
+
+    fn groups_of(&self, user: &str, now: Timestamp) -> Vec<String> {
+        self.parts.logins.all_groups(user, now)
+    }
+}
+
+#[async_trait]
+impl Review for ClusterAccessReviews {
+    type Object = ClusterAccessReview;
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    async fn review(
+        &self,
+        cx: &RequestContext,
+        mut review: ClusterAccessReview,
+    ) -> Result<ClusterAccessReview, Status> {
+        let (cluster, user) = (&review.spec.cluster_name, &review.spec.user_name);
+        if cluster.is_empty() && user.is_empty() {
+            return Err(Status::bad_request(
+                "spec.clusterName or spec.userName is required",
+            ));
+        }
+        let (clusters, users) = (self.clusters(cluster)?, self.users(user));
+        if clusters.len().saturating_mul(users.len()) > MAX_PAIRS {
+            return Err(Status::bad_request(format!(
+                "there are {} users and {} clusters, which are too many for one review: set both spec.clusterName and spec.userName",
+                users.len(),
+                clusters.len()
+            )));
+        }
+        let mut entries = Vec::new();
+        for name in users {
+            let groups = self.groups_of(&name, cx.clock.now());
+            let user = owner(&name, &groups);
+            for cluster in &clusters {
+                entries.extend(self.access(&user, &groups, cluster).await?);
+            }
+        }
+        if review.spec.user_name.is_empty() {
+            entries.extend(clusters.iter().flat_map(|cluster| self.granted(cluster)));
+        }
+        let key = |entry: &ClusterAccess| {
+            let subject = &entry.subject;
+            let subject = (
+                subject.kind.clone(),
+                subject.namespace.clone(),
+                subject.name.clone(),
+            );
+            (entry.cluster_name.clone(), subject, entry.reason.clone())
+        };
+        entries.sort_by_cached_key(key);
+        review.status.entries = entries;
+        Ok(review)
+    }
+}
