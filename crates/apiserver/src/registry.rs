@@ -8,6 +8,7 @@
 
 mod cached;
 mod errors;
+mod snapshot;
 mod stored;
 
 use std::marker::PhantomData;
@@ -22,6 +23,7 @@ use storage::{Key, Revision, Store};
 pub use cached::Cached;
 pub use errors::WriteError;
 pub(crate) use errors::status_of;
+pub use snapshot::Snapshot;
 pub use stored::Stored;
 
 use crate::description::{Description, Scope};

@@ -1,11 +1,12 @@
 //! The right to get clusters, by grants.
 
+use std::sync::Arc;
+
 use api::management::{self, Cluster};
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules, Target};
-use auth::{Attributes, Authorizer, Decision, UserInfo};
+use auth::{Attributes, Authorizer, AuthorizerUnion, Decision, UserInfo};
 use k8s_openapi::api::authorization::v1::ResourceRule;
-use machinery::meta::Metadata;
 
 use crate::policy::Grants;
 
@@ -16,9 +17,10 @@ pub struct GrantAuthorizer {
 }
 
 impl GrantAuthorizer {
-    /// Creates an authorizer for these grants.
-    pub fn new(grants: Grants) -> Self {
-        Self { grants }
+    /// Returns an authorizer that asks the grants first, which are in memory, and then `authorizer`.
+    pub fn before(grants: Grants, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
+        let granted = Arc::new(Self { grants });
+        Arc::new(AuthorizerUnion::new(vec![granted, authorizer]))
     }
 
     fn reason(&self, user: &UserInfo, verb: &str, name: &str) -> Option<String> {
@@ -74,20 +76,18 @@ impl Authorizer for GrantAuthorizer {
         if own.is_empty() {
             return Ok(Rules::default());
         }
-        let clusters = self.grants.clusters().cache().all();
-        let names = clusters.iter().filter_map(|cluster| {
-            let metadata = cluster.metadata();
-            let (name, labels) = (metadata.name.as_deref()?, metadata.labels.as_ref());
-            let is_granted = own.iter().any(|grant| grant.is_for(name, labels));
-            is_granted.then(|| name.to_owned())
+        let view = self.grants.clusters().cache().view();
+        let granted = view.iter().filter(|(key, object)| {
+            let mut own = own.iter();
+            own.any(|grant| grant.is_for(key.name(), |label| object.label(label)))
         });
+        let names: Vec<String> = granted.map(|(key, _)| key.name().to_owned()).collect();
         let rule = |verbs: &[&str], names: Option<Vec<String>>| ResourceRule {
             api_groups: Some(vec![management::GROUP.to_owned()]),
             resources: Some(vec![Cluster::PLURAL.to_owned()]),
             resource_names: names,
             verbs: verbs.iter().map(|&verb| verb.to_owned()).collect(),
         };
-        let names: Vec<String> = names.collect();
         let get = (!names.is_empty()).then(|| rule(&["get"], Some(names)));
         let list = rule(&["list", "watch"], None);
         Ok(Rules {

@@ -82,7 +82,9 @@ impl GrantLimits {
 
     /// Returns whether a grant permits a user to have the administrator's file of a cluster.
     pub fn permits_admin_downloads(&self, user: &UserInfo, cluster: &str) -> bool {
-        self.grants.permits_admin_downloads(user, cluster)
+        self.grants.decide(user, cluster, |grants| {
+            grants.iter().any(|grant| grant.permits_admin_downloads())
+        })
     }
 
     /// Returns whether a user has a right without grants.
@@ -102,14 +104,5 @@ impl GrantLimits {
                 ))
             }
         }
-    }
-}
-
-impl Grants {
-    /// Returns whether a grant permits a user to have the administrator's file of a cluster.
-    pub fn permits_admin_downloads(&self, user: &UserInfo, cluster: &str) -> bool {
-        self.decide(user, cluster, |grants| {
-            grants.iter().any(|grant| grant.permits_admin_downloads())
-        })
     }
 }

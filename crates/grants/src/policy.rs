@@ -1,7 +1,7 @@
 //! The current grants, indexed by their subjects.
 //!
-//! The index is built again after a change of any grant, by the first caller that notices. The
-//! labels of clusters are read for each decision.
+//! The index is built again after a change of any grant. The labels of clusters are read for each
+//! decision.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use std::sync::Arc;
 use api::ext::ClusterGrant;
 use api::ext::cluster_grant::GrantSubject;
 use api::management::Cluster;
-use apiserver::registry::Registry;
-use arc_swap::ArcSwap;
+use apiserver::registry::{Registry, Snapshot};
 use auth::service_account::ServiceAccountName;
 use auth::{Ceiling, UserInfo};
 use jiff::SignedDuration;
 use machinery::label_selector::LabelSelector;
 use machinery::meta::{MetadataExt, ObjectKey};
 use management::access::ceiling_of;
-use parking_lot::Mutex;
 use storage::Revision;
+
+/// The labels of a cluster.
+pub type Labels = BTreeMap<String, String>;
 
 /// The grants and the clusters that they are for.
 #[derive(Clone)]
@@ -27,14 +28,7 @@ pub struct Grants(Arc<Inner>);
 struct Inner {
     registry: Registry<ClusterGrant>,
     clusters: Registry<Cluster>,
-    built: ArcSwap<Built>,
-    building: Mutex<()>,
-}
-
-struct Built {
-    /// The last change of the grants, or `None` before the first use.
-    at: Option<Revision>,
-    policy: Arc<GrantPolicy>,
+    built: Snapshot<Revision, GrantPolicy>,
 }
 
 /// All grants at one moment.
@@ -63,11 +57,7 @@ impl Grants {
         Self(Arc::new(Inner {
             registry,
             clusters,
-            built: ArcSwap::from_pointee(Built {
-                at: None,
-                policy: Arc::default(),
-            }),
-            building: Mutex::new(()),
+            built: Snapshot::new(),
         }))
     }
 
@@ -78,28 +68,11 @@ impl Grants {
 
     /// Returns the current grants.
     pub fn policy(&self) -> Arc<GrantPolicy> {
-        let inner = &*self.0;
-        let current = || {
-            let built = inner.built.load();
-            let at = inner.registry.cache().view().last_change();
-            (built.at == Some(at)).then(|| Arc::clone(&built.policy))
-        };
-        if let Some(policy) = current() {
-            return policy;
-        }
-        let _building = inner.building.lock();
-        if let Some(policy) = current() {
-            return policy;
-        }
-        // The version is read before the objects: after a change in between, the next use builds
-        // the index again.
-        let at = Some(inner.registry.cache().view().last_change());
-        let policy = Arc::new(GrantPolicy::of(&inner.registry.cache().all()));
-        inner.built.store(Arc::new(Built {
-            at,
-            policy: Arc::clone(&policy),
-        }));
-        policy
+        let grants = self.0.registry.cache();
+        self.0.built.current(
+            || grants.view().last_change(),
+            || GrantPolicy::of(&grants.all()),
+        )
     }
 
     /// Returns the clusters.
@@ -107,7 +80,8 @@ impl Grants {
         &self.0.clusters
     }
 
-    /// Calls `decide` with the grants of a user for a cluster.
+    /// Calls `decide` with the grants of a user for a cluster. Few users have grants, so the cluster
+    /// is only looked up for them.
     pub(crate) fn decide<T>(
         &self,
         user: &UserInfo,
@@ -115,12 +89,14 @@ impl Grants {
         decide: impl FnOnce(&[&Grant]) -> T,
     ) -> T {
         let policy = self.policy();
-        let object = self.0.clusters.cache().get(ObjectKey::cluster(cluster));
-        let labels = object.and_then(|object| object.metadata.labels);
-        let grants = policy.of_user(user);
-        let grants: Vec<&Grant> = grants
-            .filter(|grant| grant.is_for(cluster, labels.as_ref()))
-            .collect();
+        let mut grants: Vec<&Grant> = policy.of_user(user).collect();
+        if !grants.is_empty() {
+            let clusters = self.clusters();
+            let view = clusters.cache().view();
+            let object = view.get(&clusters.key(ObjectKey::cluster(cluster)));
+            let label = |key: &str| object?.label(key);
+            grants.retain(|grant| grant.is_for(cluster, label));
+        }
         decide(&grants)
     }
 }
@@ -158,31 +134,23 @@ impl GrantPolicy {
         grants.filter_map(|position| self.grants.get(position))
     }
 
-    /// Returns the groups that grants give a user in a cluster with these labels, once each.
-    pub fn groups(
-        &self,
-        user: &UserInfo,
-        cluster: &str,
-        labels: Option<&BTreeMap<String, String>>,
-    ) -> Vec<String> {
-        let mut groups = Vec::new();
-        for grant in self.of_user(user) {
-            if grant.groups.is_empty() || !grant.is_for(cluster, labels) {
-                continue;
-            }
-            for group in &grant.groups {
-                if !groups.contains(group) {
-                    groups.push(group.clone());
-                }
-            }
-        }
-        groups
+    /// Returns the groups that grants give a user in a cluster with these labels. A group may occur
+    /// more than once.
+    pub fn groups(&self, user: &UserInfo, cluster: &str, labels: &Labels) -> Vec<String> {
+        let grants = self.of_user(user);
+        let grants = grants.filter(|grant| grant.is_for(cluster, |key| value(labels, key)));
+        grants.flat_map(|grant| &grant.groups).cloned().collect()
     }
 }
 
 /// Returns whether a grant is for this cluster.
 pub fn is_for(grant: &ClusterGrant, cluster: &Cluster) -> bool {
-    Grant::of(grant).is_for(cluster.id(), cluster.metadata.labels.as_ref())
+    let labels = cluster.metadata.labels.as_ref();
+    Grant::of(grant).is_for(cluster.id(), |key| value(labels?, key))
+}
+
+fn value<'l>(labels: &'l Labels, key: &str) -> Option<&'l str> {
+    labels.get(key).map(String::as_str)
 }
 
 fn service_account(subject: &GrantSubject) -> ServiceAccountName<'_> {
@@ -230,12 +198,11 @@ impl Grant {
     }
 
     /// Returns whether the grant is for a cluster with these labels.
-    pub(crate) fn is_for(&self, cluster: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
-        let label = |key: &str| {
-            labels
-                .and_then(|labels| labels.get(key))
-                .map(String::as_str)
-        };
+    pub(crate) fn is_for<'l>(
+        &self,
+        cluster: &str,
+        label: impl Fn(&str) -> Option<&'l str>,
+    ) -> bool {
         let selector = self.selector.as_ref();
         self.clusters.contains(cluster) || selector.is_some_and(|it| it.matches(label))
     }

@@ -13,7 +13,7 @@ use apiserver::mount::Access;
 use apiserver::private_document;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::{Index, StoredObject};
-use auth::{Authenticator, Authorizer, AuthorizerUnion};
+use auth::{Authenticator, Authorizer};
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober, ProberParts};
 use gateway::upstream;
@@ -175,7 +175,10 @@ impl Services {
             clusters: dependencies.management.clusters.clone(),
             users: Arc::clone(&users),
             logins: Arc::clone(&logins),
-            authorizer: with_grants(&grants, Arc::clone(&dependencies.authorizer)),
+            authorizer: GrantAuthorizer::before(
+                grants.clone(),
+                Arc::clone(&dependencies.authorizer),
+            ),
             grants: GrantLimits::new(grants.clone(), Arc::clone(&dependencies.authorizer)),
             confirmed: Arc::clone(&dependencies.confirmed),
             settings: settings.clone(),
@@ -358,7 +361,7 @@ impl Services {
                 Arc::clone(&self.logins),
                 self.grants.clone(),
             ),
-            authorizer: with_grants(&self.grants, rbac),
+            authorizer: GrantAuthorizer::before(self.grants.clone(), rbac),
         })
     }
 
@@ -373,7 +376,7 @@ impl Services {
     /// with tokens to what `spec.access` of the tokens permits.
     pub(crate) fn authorizer(&self, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
         Arc::new(CeilingAuthorizer::new(
-            with_grants(&self.grants, authorizer),
+            GrantAuthorizer::before(self.grants.clone(), authorizer),
             self.validity(),
             Arc::clone(&self.dependencies.clock),
         ))
@@ -494,10 +497,4 @@ pub(crate) async fn start_cache(builder: CacheBuilder<StoredObject>, tasks: &Tas
     let stop = tasks.stop();
     tasks.spawn("watch cache", async move { cache.run(stop).await });
     Ok(())
-}
-
-/// Returns an authorizer that asks the grants first, which are in memory.
-fn with_grants(grants: &Grants, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
-    let granted = Arc::new(GrantAuthorizer::new(grants.clone()));
-    Arc::new(AuthorizerUnion::new(vec![granted, authorizer]))
 }

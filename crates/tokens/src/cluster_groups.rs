@@ -85,9 +85,9 @@ impl ClusterGroups {
     /// Returns the groups at a cluster of a user with these confirmed groups of logins.
     pub(crate) fn at(&self, cluster: &Cluster, user: &str, confirmed: &[String]) -> Vec<String> {
         let carried = self.logins.carried(confirmed);
-        let labels = cluster.metadata.labels.as_ref();
+        let labels = cluster.metadata.labels.clone().unwrap_or_default();
         let policy = self.grants.policy();
-        let granted = policy.groups(&owner(user, confirmed), cluster.id(), labels);
+        let granted = policy.groups(&owner(user, confirmed), cluster.id(), &labels);
         at_cluster(&GroupMapping::of(cluster), &carried, granted)
     }
 }

@@ -1,17 +1,10 @@
 //! The current policy, built from the stored roles and bindings.
-//!
-//! Every decision checks whether one of the four collections has changed since the policy was
-//! built, which costs four lookups of a number. Only after a change, the policy is built again,
-//! once, by the first caller that notices. Other callers wait for it rather than decide by the old
-//! policy.
 
 use std::sync::Arc;
 
-use apiserver::registry::Registry;
-use arc_swap::ArcSwap;
+use apiserver::registry::{Registry, Snapshot};
 use auth::rbac::{Policy, PolicySource};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use parking_lot::Mutex;
 use storage::Revision;
 
 use super::aggregation;
@@ -32,57 +25,27 @@ pub struct RbacRegistries {
 /// The current policy.
 pub struct RbacPolicy {
     registries: RbacRegistries,
-    built: ArcSwap<Built>,
-    building: Mutex<()>,
+    built: Snapshot<Versions, Policy>,
 }
 
 /// The last change of each of the four collections.
 type Versions = [Revision; 4];
 
-struct Built {
-    /// The versions that the policy was built from, or `None` before the first decision.
-    at: Option<Versions>,
-    policy: Arc<Policy>,
-}
-
 impl RbacPolicy {
     /// Creates the policy of these objects.
     pub fn new(registries: RbacRegistries) -> Self {
-        let nothing = Built {
-            at: None,
-            policy: Arc::default(),
-        };
         Self {
             registries,
-            built: ArcSwap::from_pointee(nothing),
-            building: Mutex::new(()),
+            built: Snapshot::new(),
         }
-    }
-
-    fn current(&self) -> Option<Arc<Policy>> {
-        let built = self.built.load();
-        (built.at == Some(self.registries.versions())).then(|| Arc::clone(&built.policy))
     }
 }
 
 impl PolicySource for RbacPolicy {
     fn policy(&self) -> Arc<Policy> {
-        if let Some(policy) = self.current() {
-            return policy;
-        }
-        let _building = self.building.lock();
-        if let Some(policy) = self.current() {
-            return policy;
-        }
-        // The versions are read before the objects: after a change in between, the next decision
-        // builds the policy again.
-        let at = Some(self.registries.versions());
-        let policy = Arc::new(self.registries.build());
-        self.built.store(Arc::new(Built {
-            at,
-            policy: Arc::clone(&policy),
-        }));
-        policy
+        let registries = &self.registries;
+        self.built
+            .current(|| registries.versions(), || registries.build())
     }
 }
 

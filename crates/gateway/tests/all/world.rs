@@ -15,7 +15,7 @@ use apiserver::server::{Diversion, HttpService, Peer, ReloadableCertificate, Ser
 use apiserver::stored_object::Index;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
-use auth::{Attributes, Authorizer, AuthorizerUnion, Decision, Login, UserInfo};
+use auth::{Attributes, Authorizer, Decision, Login, UserInfo};
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -177,10 +177,7 @@ impl World {
             clusters: clusters.clone(),
             users: Arc::new(directory),
             logins: Arc::clone(&last_logins),
-            authorizer: Arc::new(AuthorizerUnion::new(vec![
-                Arc::new(GrantAuthorizer::new(granted.clone())),
-                access.clone(),
-            ])),
+            authorizer: GrantAuthorizer::before(granted.clone(), access.clone()),
             grants: GrantLimits::new(granted.clone(), access.clone()),
             confirmed: Arc::new(|| true),
             settings: reader,

@@ -13,7 +13,7 @@ use apiserver::stored_object::Index;
 use apiserver::testing::{Fixture, NOW};
 use arc_swap::ArcSwap;
 use auth::rbac::RbacAuthorizer;
-use auth::{Authenticator, Authorizer, AuthorizerUnion};
+use auth::{Authenticator, Authorizer};
 use builtins::Builtins;
 use grants::{ClusterGrants, GrantAuthorizer, GrantLimits, Grants};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -142,7 +142,7 @@ impl Ground {
             clusters: clusters.clone(),
             users: Arc::clone(&directory),
             logins: Arc::clone(&logins),
-            authorizer: with_grants(&grants, Arc::clone(&access)),
+            authorizer: GrantAuthorizer::before(grants.clone(), Arc::clone(&access)),
             grants: GrantLimits::new(grants.clone(), access),
             confirmed: Arc::new(load(&switches.confirmed)),
             settings: settings.clone(),
@@ -206,7 +206,10 @@ impl Ground {
                 Arc::clone(&self.logins),
                 self.grants.clone(),
             ),
-            authorizer: with_grants(&self.grants, rights::authorizer(&self.builtins)),
+            authorizer: GrantAuthorizer::before(
+                self.grants.clone(),
+                rights::authorizer(&self.builtins),
+            ),
         });
         let granting = ClusterGrants {
             registry: self.grants.registry().clone(),
@@ -250,7 +253,7 @@ impl Ground {
         let (roles, bindings) = (self.roles, self.bindings);
         let bootstrap = async { builtins.bootstrap(roles, bindings).await.unwrap() };
         let authorizer = Arc::new(CeilingAuthorizer::new(
-            with_grants(&self.grants, rights::authorizer(&builtins)),
+            GrantAuthorizer::before(self.grants.clone(), rights::authorizer(&builtins)),
             Arc::clone(&self.validity),
             ManualClock::at(NOW),
         ));
@@ -305,12 +308,6 @@ impl Ground {
             grants: self.grant_limits.clone(),
         })
     }
-}
-
-/// Returns an authorizer that also allows what grants allow.
-fn with_grants(grants: &Grants, authorizer: Arc<dyn Authorizer>) -> Arc<dyn Authorizer> {
-    let granted = Arc::new(GrantAuthorizer::new(grants.clone()));
-    Arc::new(AuthorizerUnion::new(vec![granted, authorizer]))
 }
 
 /// Returns a function that reads a switch.

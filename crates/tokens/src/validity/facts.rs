@@ -1,7 +1,6 @@
 //! The facts of records that a check of a token needs. They are decoded once for each state of a
 //! record.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::ext::{Kubeconfig, Token, TokenReference};
@@ -9,7 +8,7 @@ use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use auth::user::ALL_AUTHENTICATED;
 use auth::{Ceiling, UserInfo};
-use grants::GrantPolicy;
+use grants::{GrantPolicy, Labels};
 use jiff::Timestamp;
 use machinery::meta::{Metadata, ObjectMeta};
 use management::access::ceiling_of;
@@ -88,7 +87,7 @@ pub(super) struct KubeconfigFacts {
 #[derive(Debug)]
 pub(super) struct ClusterFacts {
     name: String,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
     uid: String,
     created: Option<Timestamp>,
     being_deleted: bool,
@@ -136,8 +135,7 @@ impl TokenFacts {
         let mut carried = logins.carried(&confirmed);
         if let Some(cluster) = &basis.cluster {
             let user = owner(name, &confirmed);
-            let labels = Some(&cluster.labels);
-            let granted = basis.grants.groups(&user, &cluster.name, labels);
+            let granted = basis.grants.groups(&user, &cluster.name, &cluster.labels);
             carried = at_cluster(&cluster.groups, &carried, granted);
         }
         let is_unchanged = self.groups_source.is_empty() || confirmed.len() == all.len();
