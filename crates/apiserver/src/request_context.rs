@@ -90,15 +90,23 @@ impl RequestContext {
     /// # Errors
     /// The same as those of [`RequestContext::may`].
     pub(crate) async fn decide(&self, attributes: &Attributes) -> Result<Decision, Status> {
-        match self.authorizer.authorize(&self.user, attributes).await {
-            Ok(decision) => Ok(decision),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, user = self.user.name, "authorization failed");
-                Err(Status::internal(
-                    "the request could not be authorized; try again",
-                ))
-            }
-        }
+        decide(&*self.authorizer, &self.user, attributes).await
     }
+}
+
+/// Returns the decision of an authorizer whether a user may do this.
+///
+/// # Errors
+/// 500 if it could not decide. An error is never treated as allowed.
+pub async fn decide(
+    authorizer: &dyn Authorizer,
+    user: &UserInfo,
+    attributes: &Attributes,
+) -> Result<Decision, Status> {
+    let decision = authorizer.authorize(user, attributes).await;
+    decision.map_err(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, user = user.name, "authorization failed");
+        Status::internal("the request could not be authorized; try again")
+    })
 }

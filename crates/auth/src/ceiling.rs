@@ -76,7 +76,7 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Returns whether there are none.
+    /// Returns whether all requests may pass.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty() && self.any.is_empty()
     }
@@ -88,7 +88,7 @@ impl Ceilings {
 
     /// Returns whether a request may become a connection in both directions.
     pub fn permits_upgrade(&self, attributes: &Attributes) -> bool {
-        self.hold(|ceiling| ceiling.permits(attributes) && ceiling.permits_upgrade(attributes))
+        self.hold(|ceiling| ceiling.permits_upgrade(attributes))
     }
 
     /// Returns those of a user's rules that may pass in a namespace.
@@ -141,37 +141,33 @@ impl Ceiling {
             && (self.rules.is_empty() || self.rules.iter().any(|it| rule::allows(it, attributes)))
     }
 
-    /// Returns whether a request may become a connection in both directions, in addition to
-    /// [`Ceiling::permits`]. Kubernetes requires the verb `create` for those that act.
+    /// Returns whether a request may pass and become a connection in both directions. Kubernetes
+    /// requires the verb `create` for those that act.
     pub fn permits_upgrade(&self, attributes: &Attributes) -> bool {
         let create = Attributes {
             verb: "create".to_owned(),
             ..attributes.clone()
         };
-        match attributes.verb.as_str() {
-            "watch" => true,
-            _ => !self.read_only && self.permits(&create),
-        }
+        let is_watch = attributes.verb == "watch";
+        self.permits(attributes) && (is_watch || !self.read_only && self.permits(&create))
     }
 
     /// Returns those of a user's rules that may pass in a namespace, as far as rules can express
     /// it.
     pub fn limit(&self, rules: Rules, namespace: &str) -> Rules {
-        let passes_namespace = self.namespaces.is_empty()
-            || self.namespaces.iter().any(|passing| passing == namespace);
+        let namespaces = &self.namespaces;
+        let passes_namespace =
+            namespaces.is_empty() || namespaces.iter().any(|passing| passing == namespace);
+        let limits = self.rules_or_all();
         let resource_rules = rules.resource_rules.iter().flat_map(|held| {
-            let limits = self.rules_or_all();
-            let limited = limits
-                .iter()
-                .filter_map(|limit| common_resources(held, limit));
-            limited
-                .filter_map(|rule| self.limit_verbs(rule))
-                .collect::<Vec<_>>()
+            let limits = limits.iter();
+            let limited = limits.filter_map(|limit| common_resources(held, limit));
+            limited.filter_map(|rule| self.limit_verbs(rule))
         });
         let paths = rules.non_resource_rules.iter().flat_map(|held| {
-            let limits = self.rules_or_all();
-            let limited = limits.iter().filter_map(|limit| common_paths(held, limit));
-            limited.collect::<Vec<_>>()
+            let limits = limits.iter();
+            let limited = limits.filter_map(|limit| common_paths(held, limit));
+            limited.filter_map(|rule| self.limit_path_verbs(rule))
         });
         let has_wildcard = rules.resource_rules.iter().any(|rule| {
             let resources = listed(&rule.resources);
@@ -187,9 +183,7 @@ impl Ceiling {
                 false => Vec::new(),
             },
             non_resource_rules: match self.namespaces.is_empty() {
-                true => paths
-                    .filter_map(|rule| self.limit_path_verbs(rule))
-                    .collect(),
+                true => paths.collect(),
                 false => Vec::new(),
             },
         }

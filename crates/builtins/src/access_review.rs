@@ -60,8 +60,8 @@ fn refuse_if_any<T: Resource>(errors: &ErrorList) -> Result<(), Status> {
     ))
 }
 
-/// Returns the attributes of a review. Validation has ensured that exactly one of the two is set.
-fn attributes(
+/// Returns the attributes that a review asks about. The caller ensures that one of the two is set.
+pub fn attributes(
     resource: Option<&ResourceAttributes>,
     path: Option<&NonResourceAttributes>,
 ) -> Attributes {

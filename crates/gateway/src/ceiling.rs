@@ -7,26 +7,25 @@
 
 use apiserver::forbidden;
 use apiserver::review::Review;
-use auth::{Attributes, Ceilings};
+use auth::Ceilings;
 use axum::body::Body;
-use builtins::access_review::{SelfSubjectAccessReviews, SelfSubjectRulesReviews};
+use builtins::access_review::{self, SelfSubjectAccessReviews, SelfSubjectRulesReviews};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use k8s_openapi::api::authorization::v1::{
-    SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
-    SubjectAccessReviewStatus,
+    SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReviewStatus,
 };
 use machinery::decode;
 use machinery::decode::protobuf::Message;
 use machinery::status::Status;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokens::ceilings::refusal;
+use tokens::ceilings::{refusal, refusal_of};
 
 use crate::caller::Caller;
 use crate::cluster_request::{ClusterRequest, RequestKind};
 use crate::request_headers;
-use crate::status::forbidden_because;
+use crate::status::{forbidden_because, respond};
 use crate::whole_body;
 
 /// Maximum size of a review and of its answer, in bytes.
@@ -93,9 +92,13 @@ async fn review_access(request: ClusterRequest, ceilings: &Ceilings) -> Result<P
     let message = SelfSubjectAccessReviews::new().protobuf();
     let (request, mut answer) = read(request, message).await?;
     let review: SelfSubjectAccessReview = parse(&answer)?;
-    let attributes = attributes_of(&review.spec);
-    let path = attributes_path(&attributes);
-    match refusal(ceilings, &attributes, path) {
+    let resource = review.spec.resource_attributes.as_ref();
+    let path = review.spec.non_resource_attributes.as_ref();
+    if resource.is_none() && path.is_none() {
+        // The cluster tells that a review must ask about something.
+        return Ok(Passed::Forward(request));
+    }
+    match refusal_of(ceilings, &access_review::attributes(resource, path)) {
         None => Ok(Passed::Forward(request)),
         Some(why) => {
             let status = SubjectAccessReviewStatus {
@@ -125,7 +128,7 @@ async fn review_rules(request: ClusterRequest, ceilings: &Ceilings) -> Result<Pa
 }
 
 impl RulesLimit {
-    /// Limits the rules in an answer. An answer that is no review is returned unchanged.
+    /// Limits the rules in an answer. An error of the cluster is returned unchanged.
     pub(crate) async fn apply(self, answer: Response<Body>) -> Response<Body> {
         if !answer.status().is_success() {
             return answer;
@@ -181,31 +184,6 @@ fn parse<T: DeserializeOwned>(review: &Value) -> Result<T, Status> {
     parsed.map_err(|error| Status::bad_request(format!("the review cannot be read: {error}")))
 }
 
-/// Returns what a review asks about. One that asks about nothing is left to the cluster.
-fn attributes_of(spec: &SelfSubjectAccessReviewSpec) -> Attributes {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    match (&spec.resource_attributes, &spec.non_resource_attributes) {
-        (Some(asked), _) => Attributes::resource(
-            &text(&asked.verb),
-            &text(&asked.group),
-            &text(&asked.resource),
-        )
-        .version(&text(&asked.version))
-        .subresource(&text(&asked.subresource))
-        .in_namespace(&text(&asked.namespace))
-        .object(&text(&asked.name)),
-        (None, Some(asked)) => Attributes::path(text(&asked.verb), text(&asked.path)),
-        (None, None) => Attributes::path("get", "/version"),
-    }
-}
-
-fn attributes_path(attributes: &Attributes) -> &str {
-    match &attributes.target {
-        auth::Target::Path(path) => path,
-        auth::Target::Resource { .. } => "/",
-    }
-}
-
 fn created(answer: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(answer.to_string()));
     *response.status_mut() = StatusCode::CREATED;
@@ -217,5 +195,5 @@ fn created(answer: &Value) -> Response<Body> {
 
 fn unreadable() -> Response<Body> {
     let status = Status::internal("the cluster's answer to the review cannot be read");
-    crate::status::respond(&status)
+    respond(&status)
 }

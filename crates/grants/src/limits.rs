@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use apiserver::request_context::RequestContext;
-use auth::{Attributes, Authorizer, Ceiling, Decision, UserInfo};
+use apiserver::request_context::{RequestContext, decide};
+use auth::{Attributes, Authorizer, Ceiling, UserInfo};
 use jiff::SignedDuration;
 use machinery::status::Status;
 use management::cluster::{may_delete, may_get};
@@ -93,16 +93,7 @@ impl GrantLimits {
         user: &UserInfo,
         attributes: &Attributes,
     ) -> Result<bool, Status> {
-        match self.rbac.authorize(user, attributes).await {
-            Ok(Decision::Allow { .. }) => Ok(true),
-            Ok(_) => Ok(false),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, user = user.name, "authorization failed");
-                Err(Status::internal(
-                    "the request could not be authorized; try again",
-                ))
-            }
-        }
+        let decision = decide(&*self.rbac, user, attributes).await?;
+        Ok(decision.is_allowed())
     }
 }

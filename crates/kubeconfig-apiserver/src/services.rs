@@ -349,18 +349,10 @@ impl Services {
     }
 
     fn access_reviews(&self) -> ClusterAccessReviews {
-        let management = &self.dependencies.management;
         let rbac = Arc::clone(&self.dependencies.authorizer);
         ClusterAccessReviews::new(AccessReviewParts {
-            users: management.users.clone(),
-            clusters: management.clusters.clone(),
-            logins: Arc::clone(&self.logins),
-            grants: self.grants.clone(),
-            groups: ClusterGroups::new(
-                management.clusters.clone(),
-                Arc::clone(&self.logins),
-                self.grants.clone(),
-            ),
+            users: self.dependencies.management.users.clone(),
+            groups: self.minter.groups().clone(),
             authorizer: GrantAuthorizer::before(self.grants.clone(), rbac),
         })
     }

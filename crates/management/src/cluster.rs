@@ -17,8 +17,6 @@ use apiserver::resource::{ObjectCheck, Resource, Visibility, Write};
 use apiserver::stored_object::{Index, StoredObject};
 use async_trait::async_trait;
 use auth::Attributes;
-use auth::identity::Part;
-use auth::user::RESERVED_PREFIX;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
 use machinery::meta::GroupResource;
@@ -209,19 +207,13 @@ fn check_references(cluster: &Cluster, live: Option<&Cluster>, spec: &Path) -> E
     errors
 }
 
-/// Maximum length of a group name, in bytes, far beyond any real name.
-const MAX_GROUP: usize = 253;
-
 /// Returns the problem with the administrator group. A group that Kubernetes reserves cannot be
 /// granted by tokens of this server, because every entry point refuses it.
 fn admin_group(group: &str, path: &Path) -> Option<field::Error> {
-    let why = match group {
-        "" => return None,
-        _ if group.starts_with(RESERVED_PREFIX) => "must not begin with system:".to_owned(),
-        _ if group.len() > MAX_GROUP => "must have at most 253 bytes".to_owned(),
-        _ => Part::Group.check(group).err()?.problem.to_string(),
-    };
-    Some(field::Error::invalid(path, group, &why))
+    match group {
+        "" => None,
+        _ => groups::check_name(group, "must not begin with system:", path),
+    }
 }
 
 /// Check that admits the clusters that the caller may get.

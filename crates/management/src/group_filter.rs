@@ -85,26 +85,22 @@ impl GroupMapping {
     /// those that Kubernetes reserves, those whose names cannot be asserted, and those that only this
     /// server gives: the ones with its prefix, and the group of the cluster's administrators.
     pub fn apply(&self, groups: &[String]) -> Vec<String> {
-        let mut mapped = Vec::with_capacity(groups.len());
-        for group in groups.iter().filter(|group| self.filter.selects(group)) {
-            let name = group.strip_prefix(&self.strip_prefix).unwrap_or(group);
-            let name = format!("{}{name}", self.add_prefix);
-            if Part::Group.check(&name).is_ok()
-                && !name.starts_with(RESERVED_PREFIX)
-                && !name.starts_with(GROUP_PREFIX)
-                && !self.is_admin_group(&name)
-            {
-                mapped.push(name);
-            }
-        }
         let mut seen = HashSet::new();
-        let is_first: Vec<bool> = mapped
-            .iter()
-            .map(|name| seen.insert(name.as_str()))
-            .collect();
-        let mut is_first = is_first.into_iter();
-        mapped.retain(|_| is_first.next().unwrap_or(true));
-        mapped
+        let selected = groups.iter().filter(|group| self.filter.selects(group));
+        let names = selected.map(|group| {
+            let name = group.strip_prefix(&self.strip_prefix).unwrap_or(group);
+            format!("{}{name}", self.add_prefix)
+        });
+        names
+            .filter(|name| self.may_be_carried(name) && seen.insert(name.clone()))
+            .collect()
+    }
+
+    fn may_be_carried(&self, name: &str) -> bool {
+        Part::Group.check(name).is_ok()
+            && !name.starts_with(RESERVED_PREFIX)
+            && !name.starts_with(GROUP_PREFIX)
+            && !self.is_admin_group(name)
     }
 }
 

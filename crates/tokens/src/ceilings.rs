@@ -1,7 +1,8 @@
 //! Tokens with `spec.access`: they may do less than their users.
 //!
-//! The ceilings of a token are those of its own record and of all tokens that it descends from, and in
-//! a cluster those of the grants by which its user may get the cluster. They are enforced where this server sees the requests: at the gateway, and at the management API by
+//! The ceilings of a token are those of its own record and of all tokens that it descends from, and
+//! in a cluster those of the grants by which its user may get the cluster. They are enforced where
+//! this server sees the requests: at the gateway, and at the management API by
 //! [`CeilingAuthorizer`]. A cluster that checks tokens itself would not enforce them, so neither
 //! token reviews nor clusters that verify tokens accept a token with a ceiling.
 
@@ -18,7 +19,8 @@ use crate::validity::Validity;
 /// The reason for the denial of a request whose token has ended since it was authenticated.
 const NO_TOKEN: &str = "the token of this request is no longer valid";
 
-/// Returns the reason that a request does not pass these ceilings, or `None` if it passes.
+/// Returns the reason that a request for this raw path does not pass these ceilings, or `None` if it
+/// passes.
 pub fn refusal(ceilings: &Ceilings, attributes: &Attributes, path: &str) -> Option<&'static str> {
     if ceilings.is_empty() {
         return None;
@@ -30,6 +32,15 @@ pub fn refusal(ceilings: &Ceilings, attributes: &Attributes, path: &str) -> Opti
     }
     (!ceilings.permits(attributes))
         .then_some("spec.access of the token or grant of this request does not permit it")
+}
+
+/// Like [`refusal`], for attributes that do not come from a path.
+pub fn refusal_of(ceilings: &Ceilings, attributes: &Attributes) -> Option<&'static str> {
+    let path = match &attributes.target {
+        Target::Path(path) => path,
+        Target::Resource { .. } => "/",
+    };
+    refusal(ceilings, attributes, path)
 }
 
 /// Limits callers with tokens to what the ceilings of the tokens permit.
@@ -69,12 +80,8 @@ impl Authorizer for CeilingAuthorizer {
         user: &UserInfo,
         attributes: &Attributes,
     ) -> Result<Decision, AuthorizerError> {
-        let path = match &attributes.target {
-            Target::Path(path) => path,
-            Target::Resource { .. } => "/",
-        };
         let refused = match self.ceilings(user).await {
-            Some(ceilings) => refusal(&ceilings, attributes, path),
+            Some(ceilings) => refusal_of(&ceilings, attributes),
             None => Some(NO_TOKEN),
         };
         match refused {

@@ -17,14 +17,11 @@ use apiserver::request_context::RequestContext;
 use apiserver::review::Review;
 use async_trait::async_trait;
 use auth::{Authorizer, UserInfo};
-use grants::Grants;
-use jiff::Timestamp;
 use machinery::meta::{MetadataExt, ObjectKey};
 use machinery::status::Status;
 use management::cluster::may_get;
 
 use crate::cluster_groups::ClusterGroups;
-use crate::logins::Logins;
 use crate::validity::owner;
 
 /// Maximum number of pairs of a user and a cluster in one review.
@@ -40,13 +37,7 @@ pub struct ClusterAccessReviews {
 pub struct AccessReviewParts {
     /// The users.
     pub users: Registry<User>,
-    /// The clusters.
-    pub clusters: Registry<Cluster>,
-    /// The last logins of the users.
-    pub logins: Arc<Logins>,
-    /// The grants.
-    pub grants: Grants,
-    /// Determines the groups in a cluster.
+    /// The clusters, the last logins of the users, and the grants.
     pub groups: ClusterGroups,
     /// Decides on the rights of users, grants included.
     pub authorizer: Arc<dyn Authorizer>,
@@ -72,7 +63,7 @@ impl ClusterAccessReviews {
     }
 
     fn clusters(&self, name: &str) -> Result<Vec<Cluster>, Status> {
-        let cache = self.parts.clusters.cache();
+        let cache = self.parts.groups.clusters.cache();
         if name.is_empty() {
             return Ok(cache.all());
         }
@@ -87,7 +78,7 @@ impl ClusterAccessReviews {
         }
         let users = self.parts.users.cache().all();
         let named = users.iter().map(|user| user.metadata.name().to_owned());
-        let logins = self.parts.logins.registry().cache().all();
+        let logins = self.parts.groups.logins.registry().cache().all();
         let logged_in = logins.into_iter().map(|login| login.status.user_name);
         named.chain(logged_in).collect()
     }
@@ -123,7 +114,7 @@ impl ClusterAccessReviews {
 
     /// Returns the permissions of the groups and ServiceAccounts that grants name.
     fn granted(&self, cluster: &Cluster) -> Vec<ClusterAccess> {
-        let all = self.parts.grants.registry().cache().all();
+        let all = self.parts.groups.grants.registry().cache().all();
         let for_cluster = all.iter().filter(|grant| grants::is_for(grant, cluster));
         let entries = for_cluster.flat_map(|grant: &ClusterGrant| {
             let subjects = grant.spec.subjects.iter();
@@ -136,10 +127,6 @@ impl ClusterAccessReviews {
             })
         });
         entries.collect()
-    }
-
-    fn groups_of(&self, user: &str, now: Timestamp) -> Vec<String> {
-        self.parts.logins.all_groups(user, now)
     }
 }
 
@@ -172,7 +159,7 @@ impl Review for ClusterAccessReviews {
         }
         let mut entries = Vec::new();
         for name in users {
-            let groups = self.groups_of(&name, cx.clock.now());
+            let groups = self.parts.groups.logins.all_groups(&name, cx.clock.now());
             let user = owner(&name, &groups);
             for cluster in &clusters {
                 entries.extend(self.access(&user, &groups, cluster).await?);

@@ -26,9 +26,9 @@ pub const MAX_BYTES: usize = 24 * 1024 - 1024;
 /// Determines the groups in credentials.
 #[derive(Clone)]
 pub struct ClusterGroups {
-    clusters: Registry<Cluster>,
-    logins: Arc<Logins>,
-    grants: Grants,
+    pub(crate) clusters: Registry<Cluster>,
+    pub(crate) logins: Arc<Logins>,
+    pub(crate) grants: Grants,
 }
 
 impl ClusterGroups {

@@ -82,7 +82,7 @@ impl Minter {
     }
 
     /// Returns what determines the groups in credentials.
-    pub(crate) fn groups(&self) -> &ClusterGroups {
+    pub fn groups(&self) -> &ClusterGroups {
         &self.groups
     }
 

@@ -31,6 +31,7 @@
 
 mod facts;
 mod not_before;
+mod valid_token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +41,7 @@ use api::ext::{Kubeconfig, Token, TokenReference};
 use api::management::cluster::LOCAL;
 use api::management::{self, Cluster};
 use apiserver::registry::Registry;
-use auth::user::ALL_AUTHENTICATED;
-use auth::{Attributes, Authorizer, Ceiling, Ceilings, UserInfo};
+use auth::{Attributes, Authorizer, Ceiling, Ceilings};
 use futures_util::future::{join, join3};
 use grants::GrantLimits;
 use jiff::Timestamp;
@@ -51,11 +51,12 @@ use signing::key_ring::KeyRing;
 
 pub(crate) use self::facts::owner;
 use self::facts::{ClusterFacts, GroupBasis, KubeconfigFacts, TokenFacts};
-use crate::logins::{GroupTerms, Logins, login_groups};
-use crate::token_record::EXTRA_TOKEN;
+use crate::logins::{GroupTerms, Logins};
 use crate::user_directory::{UserDirectory, UserFacts};
 
 use self::not_before::NotBefore;
+use self::valid_token::Lineage;
+pub use self::valid_token::{Groups, ValidToken};
 
 /// Maximum age of a token, in seconds, at which another replica may have minted it a moment ago.
 const YOUNG_SECS: i64 = 30;
@@ -150,37 +151,6 @@ pub struct Terms {
     groups: GroupTerms,
 }
 
-/// A token that was valid when it was checked.
-#[derive(Clone, Debug)]
-pub struct ValidToken {
-    verified: Verified,
-    record: Arc<TokenFacts>,
-    user: Arc<UserFacts>,
-    lineage: Lineage,
-    groups: Groups,
-    /// The limits of the grants by which the user may get the cluster, one of which must permit a
-    /// request.
-    granted: Vec<Arc<Ceiling>>,
-}
-
-/// The tokens that a token descends from, and the limits that it inherits.
-#[derive(Clone, Debug, Default)]
-struct Lineage {
-    /// The names of those tokens and of their kubeconfigs, in pairs.
-    names: Vec<String>,
-    /// The limits of the token and of those tokens.
-    ceilings: Vec<Arc<Ceiling>>,
-}
-
-/// The groups of a token at the time of its check.
-#[derive(Clone, Debug)]
-pub struct Groups {
-    /// The owner, with all groups of the login that the user still has.
-    owner: Arc<UserInfo>,
-    /// The groups that the token carries.
-    carried: Arc<[String]>,
-}
-
 impl Validity {
     /// Creates the check for these records.
     pub fn new(parts: ValidityParts) -> Self {
@@ -235,15 +205,7 @@ impl Validity {
     }
 
     fn known_ceilings(&self, name: &str, now: Timestamp) -> Option<Ceilings> {
-        let record = self
-            .parts
-            .tokens
-            .cache()
-            .derived(ObjectKey::cluster(name), TokenFacts::of);
-        let record = record.filter(|_| (self.parts.confirmed)())?;
-        let mut lineage = Lineage::default();
-        let checked = self.check_record(name, &record, now, &mut lineage);
-        checked.ok()?;
+        let (_, lineage) = self.by_name(name, now)?;
         Some(Ceilings {
             all: lineage.ceilings,
             any: Vec::new(),
@@ -253,14 +215,23 @@ impl Validity {
     /// Returns the groups of the token of this record at this server, or `None` if it is not valid,
     /// according to the records in memory. Its text and its clusters are not checked.
     pub fn groups_by_name(&self, name: &str, now: Timestamp) -> Option<Groups> {
-        let record = self
-            .parts
-            .tokens
-            .cache()
-            .derived(ObjectKey::cluster(name), TokenFacts::of);
-        let record = record.filter(|_| (self.parts.confirmed)())?;
-        let checked = self.check_record(name, &record, now, &mut Lineage::default());
-        checked.ok().map(|_| self.groups(&record, None, now))
+        let (record, _) = self.by_name(name, now)?;
+        Some(self.groups(&record, None, now))
+    }
+
+    /// Returns the record of a token and what it inherits, or `None` if the token is not valid,
+    /// according to the records in memory. Its text and its clusters are not checked.
+    fn by_name(&self, name: &str, now: Timestamp) -> Option<(Arc<TokenFacts>, Lineage)> {
+        let record = self.record(name).filter(|_| (self.parts.confirmed)())?;
+        let mut lineage = Lineage::default();
+        let checked = self.check_record(name, &record, now, &mut lineage);
+        checked.ok().map(|_| (record, lineage))
+    }
+
+    /// Returns the record of a token, according to the records in memory.
+    fn record(&self, name: &str) -> Option<Arc<TokenFacts>> {
+        let tokens = self.parts.tokens.cache();
+        tokens.derived(ObjectKey::cluster(name), TokenFacts::of)
     }
 
     /// Checks that the user of a token may still access the cluster. All users may reach the
@@ -395,12 +366,7 @@ impl Validity {
         if !(self.parts.confirmed)() {
             return Err(Refusal::Unconfirmed);
         }
-        let record = self
-            .parts
-            .tokens
-            .cache()
-            .derived(ObjectKey::cluster(&claims.jti), TokenFacts::of);
-        let record = record.ok_or(Refusal::NoRecord)?;
+        let record = self.record(&claims.jti).ok_or(Refusal::NoRecord)?;
         record.check_claims(claims)?;
         if !NotBefore::of(&self.parts.settings).permits_issue(claims.iat) {
             return Err(Refusal::TooOld);
@@ -492,11 +458,7 @@ impl Validity {
         if lineage.names.len() >= 2 * MAX_ANCESTORS {
             return Err(Refusal::NoParent);
         }
-        let record = self
-            .parts
-            .tokens
-            .cache()
-            .derived(ObjectKey::cluster(&parent.name), TokenFacts::of);
+        let record = self.record(&parent.name);
         let record = record.filter(|record| record.is(parent));
         let record = record.ok_or(Refusal::NoParent)?;
         lineage.names.push(parent.name.clone());
@@ -506,96 +468,11 @@ impl Validity {
     }
 }
 
-/// Two are equal if the token gives the same rights.
-impl PartialEq for Groups {
-    fn eq(&self, other: &Self) -> bool {
-        self.owner.groups == other.owner.groups && self.carried == other.carried
-    }
-}
-
 /// Two rings are equal if they are the same snapshot.
 impl PartialEq for Terms {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.keys, &other.keys)
             && self.not_before == other.not_before
             && self.groups == other.groups
-    }
-}
-
-impl Groups {
-    /// Returns the groups of the login that the user still has, without that of all authenticated
-    /// users.
-    pub(crate) fn of_login(&self) -> Vec<String> {
-        login_groups(&self.owner)
-    }
-}
-
-impl ValidToken {
-    /// Returns the name of the user that the token authenticates.
-    pub fn user(&self) -> &str {
-        &self.record.owner.name
-    }
-
-    /// Returns the uid of the user's object. Empty if there is no object.
-    pub fn uid(&self) -> &str {
-        &self.user.uid
-    }
-
-    /// Returns the name of the token's record.
-    pub fn name(&self) -> &str {
-        &self.verified.claims().jti
-    }
-
-    /// Returns the name of the kubeconfig that the token belongs to. Empty without one.
-    pub fn kubeconfig(&self) -> &str {
-        &self.record.kubeconfig
-    }
-
-    /// Returns whether the token ends with the token or kubeconfig of one of these names.
-    pub fn depends_on(&self, is_named: impl Fn(&str) -> bool) -> bool {
-        let own = [self.name(), self.kubeconfig()];
-        let ancestors = self.lineage.names.iter().map(String::as_str);
-        own.into_iter().chain(ancestors).any(is_named)
-    }
-
-    /// Returns whether the user no longer has a group of the login that created the token.
-    fn has_lost_groups(&self) -> bool {
-        self.groups.owner.groups.len() < self.record.owner.groups.len()
-    }
-
-    /// Returns the groups of the login that created the token which the user still has.
-    pub fn carried_groups(&self) -> &[String] {
-        &self.groups.carried
-    }
-
-    /// Returns the limits that a request must pass.
-    pub fn ceilings(&self) -> Ceilings {
-        Ceilings {
-            all: self.lineage.ceilings.clone(),
-            any: self.granted.clone(),
-        }
-    }
-
-    /// Returns whether the limits of the user's grants are these.
-    pub fn is_granted(&self, ceilings: &[Arc<Ceiling>]) -> bool {
-        self.granted == ceilings
-    }
-
-    /// Returns the end of the token's life.
-    pub fn expires(&self) -> Timestamp {
-        self.verified.claims().expires()
-    }
-
-    /// Returns the identity of the bearer at a cluster. Every entry point uses the same one.
-    pub fn identity(&self) -> UserInfo {
-        let groups = self.record.groups.iter().chain(self.groups.carried.iter());
-        let groups = groups.map(String::as_str);
-        let groups = [ALL_AUTHENTICATED].into_iter().chain(groups);
-        UserInfo {
-            name: self.user().to_owned(),
-            uid: self.uid().to_owned(),
-            groups: groups.map(str::to_owned).collect(),
-            extra: [(EXTRA_TOKEN.to_owned(), vec![self.name().to_owned()])].into(),
-        }
     }
 }

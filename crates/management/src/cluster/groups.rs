@@ -5,7 +5,8 @@ use auth::identity::Part;
 use auth::user::RESERVED_PREFIX;
 use machinery::field::{Error, ErrorList, Path};
 
-use super::MAX_GROUP;
+/// Maximum length of a group name, in bytes, far beyond any real name.
+const MAX_GROUP: usize = 253;
 
 /// Maximum number of patterns.
 const MAX_PATTERNS: usize = 64;
@@ -42,10 +43,15 @@ pub(super) fn validate(groups: &ClusterGroups, cluster: &str, path: &Path) -> Er
 
 /// Returns the problem with a text that is a part of the names of groups.
 fn check(text: &str, path: &Path) -> Option<Error> {
+    let reserved = "must not begin with system:, because groups of that kind are not carried";
+    check_name(text, reserved, path)
+}
+
+/// Returns the problem with a name of a group, or a part of one. `reserved` is the text for a name
+/// that Kubernetes reserves.
+pub(super) fn check_name(text: &str, reserved: &str, path: &Path) -> Option<Error> {
     let why = match text {
-        _ if text.starts_with(RESERVED_PREFIX) => {
-            "must not begin with system:, because groups of that kind are not carried".to_owned()
-        }
+        _ if text.starts_with(RESERVED_PREFIX) => reserved.to_owned(),
         _ if text.len() > MAX_GROUP => format!("must have at most {MAX_GROUP} bytes"),
         _ => Part::Group.check(text).err()?.problem.to_string(),
     };

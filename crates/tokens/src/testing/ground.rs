@@ -198,14 +198,7 @@ impl Ground {
         let resource = self.token_resource();
         let reviewing = ClusterAccessReviews::new(AccessReviewParts {
             users: self.users.clone(),
-            clusters: self.clusters.clone(),
-            logins: Arc::clone(&self.logins),
-            grants: self.grants.clone(),
-            groups: ClusterGroups::new(
-                self.clusters.clone(),
-                Arc::clone(&self.logins),
-                self.grants.clone(),
-            ),
+            groups: self.minter.groups().clone(),
             authorizer: GrantAuthorizer::before(
                 self.grants.clone(),
                 rights::authorizer(&self.builtins),
