@@ -23,6 +23,14 @@ async fn server() -> ApiServer {
     server
 }
 
+/// Starts a server that publishes the issuer of its tokens.
+async fn publishing_server() -> ApiServer {
+    let server = server().await;
+    let issuer = json!({ "issuer": "https://issuer.example" });
+    server.answer(DISCOVERY, 200, issuer);
+    server
+}
+
 /// Returns the flags for the endpoint of the server itself.
 fn endpoint(server: &ApiServer) -> String {
     let file = server.file("ca.pem", server.ca());
@@ -31,12 +39,7 @@ fn endpoint(server: &ApiServer) -> String {
 
 #[tokio::test]
 async fn the_issuer_is_the_one_that_the_endpoint_publishes() {
-    let server = server().await;
-    server.answer(
-        DISCOVERY,
-        200,
-        json!({ "issuer": "https://issuer.example" }),
-    );
+    let server = publishing_server().await;
     let line = format!("cluster oidc prod {}", endpoint(&server));
     let output = run(&server, &line).await;
     let said = "server: cluster prod: new tokens contain the groups of their users (spec.groups.inTokens)\n";
@@ -89,12 +92,7 @@ kind: AuthenticationConfiguration
 
 #[tokio::test]
 async fn tokens_contain_groups_unless_that_is_declined() {
-    let server = server().await;
-    server.answer(
-        DISCOVERY,
-        200,
-        json!({ "issuer": "https://issuer.example" }),
-    );
+    let server = publishing_server().await;
     let line = format!("cluster oidc prod {}", endpoint(&server));
     let path = "/apis/management.cattle.io/v3/clusters/prod";
     let in_tokens = || server.object(path)["spec"]["groups"].clone();

@@ -127,6 +127,9 @@ async fn the_cluster_hears_of_whom_the_webhook_names() {
     assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected);
 }
 
+/// A group that only grants give.
+const EDIT_GROUP: &str = "kubeconfig-apiserver:edit";
+
 #[tokio::test]
 async fn whatever_else_a_webhook_says_lets_nobody_in() {
     let edge = Edge::start().await;
@@ -135,10 +138,10 @@ async fn whatever_else_a_webhook_says_lets_nobody_in() {
         let text = format!("forbidden: {name:?} is reserved by Kubernetes");
         (403, text)
     };
-    let ours = format!(
-        "forbidden: {ADMIN_GROUP:?} is a reserved group: only this server adds users to it"
-    );
-    let ours = (403, ours);
+    let ours = |name: &str| {
+        let text = "is a reserved group: only this server adds users to it";
+        (403, format!("forbidden: {name:?} {text}"))
+    };
     let alice = json!({"username": "alice"});
     let mut older = yes(alice.clone());
     older["apiVersion"] = "authentication.k8s.io/v1beta1".into();
@@ -182,7 +185,12 @@ async fn whatever_else_a_webhook_says_lets_nobody_in() {
         (
             200,
             yes(json!({"username": "alice", "groups": ["dev", ADMIN_GROUP]})),
-            &ours,
+            &ours(ADMIN_GROUP),
+        ),
+        (
+            200,
+            yes(json!({"username": "alice", "groups": ["dev", EDIT_GROUP]})),
+            &ours(EDIT_GROUP),
         ),
     ] {
         let asked = webhook(&edge.world, code, &answer).await;

@@ -7,11 +7,13 @@ use api::management::{Cluster as ClusterObject, setting};
 use jiff::SignedDuration;
 use machinery::meta::ObjectKey;
 use machinery::time::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::cluster::{Cluster, lines};
 use crate::world::{World, object};
+
+const WATCH: &str = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
 
 /// Starts a cluster that serves endless watches, and tunnels.
 async fn endless(world: &World) -> Cluster {
@@ -147,6 +149,27 @@ async fn with_the_signing_key() {
     open.ends_for_good().await;
 }
 
+/// Opens a watch, and returns it with the groups that the cluster was told.
+async fn watched(world: &World, cluster: &Cluster, authorization: &str) -> (Client, Vec<String>) {
+    let mut watch = world.send(WATCH, &[authorization]).await;
+    watch.head().await.unwrap();
+    assert_eq!(watch.chunk().await, "first");
+    let groups = lines(cluster.seen().last().unwrap(), &["impersonate-group: "]);
+    (watch, groups)
+}
+
+/// Stores a grant of `c-1` to alice, with this content in addition.
+async fn grant(world: &World, content: Value) {
+    let mut spec = json!({
+        "subjects": [{ "kind": "User", "name": "alice" }], "clusters": { "names": ["c-1"] },
+    });
+    for (key, value) in content.as_object().unwrap() {
+        spec[key] = value.clone();
+    }
+    let grant = object(json!({ "metadata": { "name": "g" }, "spec": spec }));
+    world.grants.store().insert(grant, false).await.unwrap();
+}
+
 #[tokio::test]
 async fn with_a_group_of_the_user() {
     let world = World::start().await;
@@ -156,15 +179,7 @@ async fn with_a_group_of_the_user() {
     world.set_groups(&name, &["team-a", "team-b"]).await;
     world.log_in("alice", &["team-b", "team-a"]).await;
     let authorization = format!("Authorization: Bearer {token}");
-    let watch = async || {
-        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
-        let mut watch = world.send(line, &[&authorization]).await;
-        watch.head().await.unwrap();
-        assert_eq!(watch.chunk().await, "first");
-        let heads = cluster.seen();
-        let groups = lines(heads.last().unwrap(), &["impersonate-group: "]);
-        (watch, groups)
-    };
+    let watch = async || watched(&world, &cluster, &authorization).await;
     let (mut first, groups) = watch().await;
     let both = ["impersonate-group: team-a", "impersonate-group: team-b"];
     assert_eq!(groups, both);
@@ -183,25 +198,10 @@ async fn with_a_grant_of_groups() {
     let world = World::start().await;
     let cluster = endless(&world).await;
     world.add("c-1", &cluster).await;
-    let grant = object(json!({
-        "metadata": { "name": "g" },
-        "spec": {
-            "subjects": [{ "kind": "User", "name": "alice" }],
-            "clusters": { "names": ["c-1"] },
-            "groups": ["kubeconfig-apiserver:edit"],
-        },
-    }));
-    world.grants.store().insert(grant, false).await.unwrap();
+    grant(&world, json!({ "groups": ["kubeconfig-apiserver:edit"] })).await;
     let (token, _) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
     let authorization = format!("Authorization: Bearer {token}");
-    let watch = async || {
-        let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
-        let mut watch = world.send(line, &[&authorization]).await;
-        watch.head().await.unwrap();
-        assert_eq!(watch.chunk().await, "first");
-        let groups = lines(cluster.seen().last().unwrap(), &["impersonate-group: "]);
-        (watch, groups)
-    };
+    let watch = async || watched(&world, &cluster, &authorization).await;
     let (mut first, groups) = watch().await;
     assert_eq!(groups, ["impersonate-group: kubeconfig-apiserver:edit"]);
     world.remove(&world.grants, "g").await;
@@ -221,21 +221,10 @@ async fn with_a_change_of_the_limits_of_a_grant() {
         .lock()
         .unwrap()
         .insert("alice".to_owned());
-    let grant = object(json!({
-        "metadata": { "name": "g" },
-        "spec": {
-            "subjects": [{ "kind": "User", "name": "alice" }],
-            "clusters": { "names": ["c-1"] },
-            "access": { "readOnly": true },
-        },
-    }));
-    world.grants.store().insert(grant, false).await.unwrap();
+    grant(&world, json!({ "access": { "readOnly": true } })).await;
     let (token, _) = world.mint_in("kubeconfig-1", "alice", &["c-1"]).await;
     let authorization = format!("Authorization: Bearer {token}");
-    let line = "GET /k8s/clusters/c-1/api/v1/pods?watch=1";
-    let mut watch = world.send(line, &[&authorization]).await;
-    watch.head().await.unwrap();
-    assert_eq!(watch.chunk().await, "first");
+    let (mut watch, _) = watched(&world, &cluster, &authorization).await;
     let secrets = "GET /k8s/clusters/c-1/api/v1/secrets";
     let refused = world.call(secrets, &[&authorization]).await;
     assert_eq!(refused.code, 403, "{}", refused.body);
@@ -246,7 +235,7 @@ async fn with_a_change_of_the_limits_of_a_grant() {
     let key = ObjectKey::cluster("g");
     world.change(&world.grants, key, narrow).await;
     assert_eq!(watch.chunk().await, "", "the watch ends cleanly");
-    assert_eq!(world.call(line, &[&authorization]).await.code, 403);
+    assert_eq!(world.call(WATCH, &[&authorization]).await.code, 403);
 }
 
 #[tokio::test]

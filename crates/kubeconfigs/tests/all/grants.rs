@@ -93,12 +93,8 @@ async fn a_grant_permits_the_file_of_administrators() {
     let token = &world.base.tokens.cache().all()[0];
     let now = world.base.tokens.clock().now();
     let bearer = world.base.minter.sign(token, now).unwrap();
-    let nobody = tokens::testing::access_to("none", &["get"]);
-    world
-        .base
-        .switches
-        .access
-        .store(std::sync::Arc::new(nobody));
+    let none = tokens::testing::access_to("none", &["get"]);
+    world.base.switches.access.store(std::sync::Arc::new(none));
     let check = async || {
         let checked = world.base.validity.check(bearer.expose(), "c-b", now).await;
         checked

@@ -76,6 +76,22 @@ pub struct Minted {
     pub bearer: String,
 }
 
+impl Minted {
+    /// Returns the token in the response to its creation.
+    ///
+    /// # Panics
+    /// The token was not created.
+    #[track_caller]
+    pub fn of(answer: &Answer) -> Self {
+        assert_eq!(answer.code, 201, "{}", answer.body);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            name: text(&answer.body["metadata"]["name"]),
+            bearer: text(&answer.body["status"]["bearerToken"]),
+        }
+    }
+}
+
 impl World {
     /// Starts a server with users alice and bob, and clusters `c-a` and `c-b`. A token lives for at
     /// most a day.
@@ -236,6 +252,13 @@ impl World {
             "spec": spec,
         });
         self.http.call(caller, &line, Some(body)).await
+    }
+
+    /// Sends a request to create a token with this spec.
+    pub async fn create_token(&self, caller: &str, spec: Value) -> Answer {
+        let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
+        let line = "POST /apis/ext.cattle.io/v1/tokens";
+        self.http.call(caller, line, Some(token)).await
     }
 
     /// Removes an object.

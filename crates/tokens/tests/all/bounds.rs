@@ -8,25 +8,6 @@ use serde_json::{Value, json};
 use tokens::origin::Parent;
 use tokens::testing::{Minted, World, object, seconds};
 
-const TOKENS: &str = "POST /apis/ext.cattle.io/v1/tokens";
-
-/// Requests a token with this spec, authenticated by a bearer token.
-async fn ask(world: &World, bearer: &str, spec: Value) -> Answer {
-    let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
-    world.http.call(bearer, TOKENS, Some(token)).await
-}
-
-/// Returns the token in a response.
-#[track_caller]
-fn minted(answer: &Answer) -> Minted {
-    assert_eq!(answer.code, 201, "{}", answer.body);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    Minted {
-        name: text(&answer.body["metadata"]["name"]),
-        bearer: text(&answer.body["status"]["bearerToken"]),
-    }
-}
-
 #[track_caller]
 fn check_refused(answer: &Answer, code: u16, message: &str) {
     let told = (answer.code, answer.body["message"].as_str());
@@ -41,7 +22,7 @@ async fn is_valid(world: &World, token: &Minted, cluster: &str) -> bool {
 #[tokio::test]
 async fn a_login_is_no_parent_and_leaves_its_groups() {
     let world = World::start().await;
-    let answer = ask(&world, "as:alice/dev/ops", json!({})).await;
+    let answer = world.create_token("as:alice/dev/ops", json!({})).await;
     let token: Token = object(answer.body);
     let status = &token.status;
     assert_eq!(status.user_uid.as_deref(), Some("uid-alice"));
@@ -53,8 +34,8 @@ async fn a_login_is_no_parent_and_leaves_its_groups() {
 async fn a_token_of_a_token_ends_with_it_and_so_does_its_own() {
     let world = World::start().await;
     let first = world.mint(&["local", "c-a"]).await;
-    let second = minted(&ask(&world, &first.bearer, json!({})).await);
-    let third = minted(&ask(&world, &second.bearer, json!({})).await);
+    let second = Minted::of(&world.create_token(&first.bearer, json!({})).await);
+    let third = Minted::of(&world.create_token(&second.bearer, json!({})).await);
     let record = world
         .tokens
         .cache()
@@ -84,7 +65,7 @@ async fn a_token_of_a_token_ends_with_it_and_so_does_its_own() {
 async fn a_token_that_is_disabled_takes_what_it_minted_with_it() {
     let world = World::start().await;
     let first = world.mint(&["local"]).await;
-    let second = minted(&ask(&world, &first.bearer, json!({})).await);
+    let second = Minted::of(&world.create_token(&first.bearer, json!({})).await);
     for (enabled, expected) in [(false, false), (true, true)] {
         let change = |record: &mut Token| record.spec.enabled = Some(enabled);
         world.change(&world.tokens, &first.name, change).await;
@@ -101,7 +82,7 @@ async fn a_token_of_a_token_lives_and_reaches_no_further() {
     let world = World::start().await;
     // The token ends in an hour.
     let first = world.mint(&["local"]).await;
-    let answer = ask(&world, &first.bearer, json!({ "ttl": 0 })).await;
+    let answer = world.create_token(&first.bearer, json!({ "ttl": 0 })).await;
     assert_eq!(answer.body["spec"]["ttl"], json!(3_600_000));
     assert_eq!(
         answer.body["status"]["expiresAt"],
@@ -109,18 +90,22 @@ async fn a_token_of_a_token_lives_and_reaches_no_further() {
     );
     let asked = json!({ "ttl": 3_600_001 });
     check_refused(
-        &ask(&world, &first.bearer, asked).await,
+        &world.create_token(&first.bearer, asked).await,
         400,
         "spec.ttl 3600001 exceeds max ttl 3600000",
     );
     check_refused(
-        &ask(&world, &first.bearer, json!({ "clusterName": "c-a" })).await,
+        &world
+            .create_token(&first.bearer, json!({ "clusterName": "c-a" }))
+            .await,
         403,
         "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
     );
     let both = world.mint(&["local", "c-a"]).await;
-    let answer = ask(&world, &both.bearer, json!({ "clusterName": "c-a" })).await;
-    assert!(is_valid(&world, &minted(&answer), "c-a").await);
+    let answer = world
+        .create_token(&both.bearer, json!({ "clusterName": "c-a" }))
+        .await;
+    assert!(is_valid(&world, &Minted::of(&answer), "c-a").await);
 }
 
 /// Deletes a cluster and creates another one of the same name, at this second.
@@ -165,8 +150,8 @@ async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name()
     let plain = json!({ "clusterName": "c-a" });
     for token in [&first, &second] {
         for spec in [&plain, &exchanged] {
-            let answer = ask(&world, &token.bearer, spec.clone()).await;
-            assert!(is_valid(&world, &minted(&answer), "c-a").await);
+            let answer = world.create_token(&token.bearer, spec.clone()).await;
+            assert!(is_valid(&world, &Minted::of(&answer), "c-a").await);
         }
     }
     replace_cluster(&world, "c-a", 0).await;
@@ -174,14 +159,14 @@ async fn a_token_of_a_former_cluster_mints_nothing_for_a_later_one_of_the_name()
         assert!(is_valid(&world, token, "local").await);
         for spec in [&plain, &exchanged] {
             check_refused(
-                &ask(&world, &token.bearer, spec.clone()).await,
+                &world.create_token(&token.bearer, spec.clone()).await,
                 403,
                 "tokens.ext.cattle.io is forbidden: the token of this request is for an earlier cluster c-a, \
                  which was deleted: log in instead",
             );
         }
     }
-    let fresh = minted(&ask(&world, "as:alice", plain).await);
+    let fresh = Minted::of(&world.create_token("as:alice", plain).await);
     assert!(is_valid(&world, &fresh, "c-a").await);
 }
 
@@ -198,7 +183,9 @@ async fn a_token_without_uids_mints_for_clusters_that_are_not_younger() {
         .await;
     for (created, code) in [(0, 201), (1, 403)] {
         replace_cluster(&world, "c-a", created).await;
-        let answer = ask(&world, &token.bearer, json!({ "clusterName": "c-a" })).await;
+        let answer = world
+            .create_token(&token.bearer, json!({ "clusterName": "c-a" }))
+            .await;
         assert_eq!(answer.code, code, "{}", answer.body);
     }
 }
@@ -220,12 +207,12 @@ async fn what_a_token_gets_for_a_kubeconfig_without_tokens_ends_with_the_token_t
     let wanted = json!({ "kubeconfigName": "kubeconfig-a", "clusterName": "c-a" });
     let narrow = world.mint(&["local"]).await;
     check_refused(
-        &ask(&world, &narrow.bearer, wanted.clone()).await,
+        &world.create_token(&narrow.bearer, wanted.clone()).await,
         403,
         "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
     );
     let first = world.mint(&["local", "c-a"]).await;
-    let second = minted(&ask(&world, &first.bearer, wanted).await);
+    let second = Minted::of(&world.create_token(&first.bearer, wanted).await);
     assert!(is_valid(&world, &second, "c-a").await);
     world
         .remove(&world.tokens, ObjectKey::cluster(&first.name))
@@ -260,18 +247,18 @@ async fn a_kubeconfig_gives_nothing_once_the_token_that_created_it_is_gone() {
         .unwrap();
     let asked = |cluster: &str| json!({ "kubeconfigName": "kubeconfig-a", "clusterName": cluster });
     check_refused(
-        &ask(&world, "as:alice", asked("c-b")).await,
+        &world.create_token("as:alice", asked("c-b")).await,
         400,
         "kubeconfig kubeconfig-a does not cover cluster c-b",
     );
-    let token = minted(&ask(&world, "as:alice", asked("c-a")).await);
+    let token = Minted::of(&world.create_token("as:alice", asked("c-a")).await);
     assert!(is_valid(&world, &token, "c-a").await);
     world
         .remove(&world.tokens, ObjectKey::cluster(&parent.name))
         .await;
     assert!(!is_valid(&world, &token, "c-a").await);
     check_refused(
-        &ask(&world, "as:alice", asked("c-a")).await,
+        &world.create_token("as:alice", asked("c-a")).await,
         403,
         r#"kubeconfigs.ext.cattle.io "kubeconfig-a" is forbidden: the token that created the kubeconfig is no longer valid"#,
     );
@@ -282,11 +269,11 @@ async fn a_row_of_tokens_has_an_end() {
     let world = World::start().await;
     let mut last = world.mint(&["local"]).await;
     for _ in 0..8 {
-        last = minted(&ask(&world, &last.bearer, json!({})).await);
+        last = Minted::of(&world.create_token(&last.bearer, json!({})).await);
         assert!(is_valid(&world, &last, "local").await);
     }
     check_refused(
-        &ask(&world, &last.bearer, json!({})).await,
+        &world.create_token(&last.bearer, json!({})).await,
         403,
         "tokens.ext.cattle.io is forbidden: the token of this request is not valid, or descends from 8 others",
     );
@@ -300,7 +287,7 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     order.origin.groups = vec!["dev".to_owned(), "ops".to_owned()];
     let token = world.order(&order, NOW).await;
     let as_bob = format!("host:bob/{}/dev/admins", token.name);
-    let second = minted(&ask(&world, &as_bob, json!({})).await);
+    let second = Minted::of(&world.create_token(&as_bob, json!({})).await);
     let record = world
         .tokens
         .cache()
@@ -310,7 +297,9 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     assert_eq!(record.spec.user_id, "bob");
     assert_eq!(record.status.groups, ["dev"]);
     check_refused(
-        &ask(&world, &as_bob, json!({ "clusterName": "c-a" })).await,
+        &world
+            .create_token(&as_bob, json!({ "clusterName": "c-a" }))
+            .await,
         403,
         "tokens.ext.cattle.io is forbidden: the token of this request is not for cluster c-a: log in instead",
     );
@@ -318,7 +307,7 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
     world
         .set(setting::KUBECONFIG_MINT_WITH_TOKEN, "never")
         .await;
-    assert_eq!(ask(&world, &as_bob, json!({})).await.code, 403);
+    assert_eq!(world.create_token(&as_bob, json!({})).await.code, 403);
     world
         .set(setting::KUBECONFIG_MINT_WITH_TOKEN, "bounded")
         .await;
@@ -327,7 +316,7 @@ async fn a_token_binds_what_a_host_says_was_created_with_it_as_somebody_else() {
         .await;
     assert!(!is_valid(&world, &second, "local").await);
     check_refused(
-        &ask(&world, &as_bob, json!({})).await,
+        &world.create_token(&as_bob, json!({})).await,
         403,
         "tokens.ext.cattle.io is forbidden: User \"bob\" cannot create resource \"tokens\" in API group \"ext.cattle.io\" at the cluster scope: the token of this request is no longer valid",
     );
@@ -341,11 +330,11 @@ async fn where_tokens_may_not_mint_only_logins_do() {
         .set(setting::KUBECONFIG_MINT_WITH_TOKEN, "never")
         .await;
     check_refused(
-        &ask(&world, &token.bearer, json!({})).await,
+        &world.create_token(&token.bearer, json!({})).await,
         403,
         "tokens.ext.cattle.io is forbidden: a token of a kubeconfig may not create this object: log in instead (setting kubeconfig-mint-with-token)",
     );
-    assert_eq!(ask(&world, "as:alice", json!({})).await.code, 201);
+    assert_eq!(world.create_token("as:alice", json!({})).await.code, 201);
 }
 
 #[tokio::test]

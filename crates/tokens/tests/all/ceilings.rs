@@ -1,36 +1,21 @@
 //! Tokens with `spec.access`.
 
-use api::ext::{Kubeconfig, Token};
+use api::ext::Token;
 use apiserver::testing::{Answer, NOW};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use machinery::meta::{ObjectKey, Time};
+use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
-use tokens::testing::{Minted, World, object, refused};
+use tokens::testing::{Minted, World, refused};
+
+use crate::exchange;
 
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const ME: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
 const NOT_PERMITTED: &str = "spec.access of the token or grant of this request does not permit it";
 
-async fn create(world: &World, caller: &str, spec: Value) -> Answer {
-    let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
-    world
-        .http
-        .call(caller, &format!("POST {TOKENS}"), Some(token))
-        .await
-}
-
-fn minted(answer: &Answer) -> Minted {
-    assert_eq!(answer.code, 201, "{}", answer.body);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    Minted {
-        name: text(&answer.body["metadata"]["name"]),
-        bearer: text(&answer.body["status"]["bearerToken"]),
-    }
-}
-
 async fn made(world: &World, spec: Value) -> Minted {
-    minted(&create(world, "as:alice", spec).await)
+    Minted::of(&world.create_token("as:alice", spec).await)
 }
 
 fn claims(token: &Minted) -> Value {
@@ -85,7 +70,7 @@ async fn the_management_api_enforces_limits() {
     let me = world.http.call(&reader.bearer, ME, Some(json!({}))).await;
     assert_eq!(me.code, 201);
     told(
-        &create(&world, &reader.bearer, json!({})).await,
+        &world.create_token(&reader.bearer, json!({})).await,
         403,
         NOT_PERMITTED,
     );
@@ -134,7 +119,7 @@ async fn what_a_limited_token_creates_has_its_limits() {
         { "apiGroups": ["ext.cattle.io"], "resources": ["tokens"], "verbs": ["create"] },
     ]);
     let parent = made(&world, json!({ "access": { "rules": tokens } })).await;
-    let child = minted(&create(&world, &parent.bearer, json!({})).await);
+    let child = Minted::of(&world.create_token(&parent.bearer, json!({})).await);
     let path = format!("GET {TOKENS}/{}", child.name);
     told(
         &world.http.call(&child.bearer, &path, None).await,
@@ -142,7 +127,7 @@ async fn what_a_limited_token_creates_has_its_limits() {
         NOT_PERMITTED,
     );
     let narrower = json!({ "access": { "readOnly": true } });
-    let grandchild = minted(&create(&world, &child.bearer, narrower).await);
+    let grandchild = Minted::of(&world.create_token(&child.bearer, narrower).await);
     let checked = world.validity.check(&grandchild.bearer, "local", NOW).await;
     assert_eq!(checked.unwrap().ceilings().all.len(), 2);
     let a = world.enrol("c-a").await;
@@ -162,27 +147,17 @@ async fn a_token_without_a_record_may_do_nothing() {
     // The host in front of this server has authenticated the token a moment ago.
     let caller = format!("host:alice/{}", token.name);
     let ended = "the token of this request is no longer valid";
-    told(&create(&world, &caller, json!({})).await, 403, ended);
+    told(&world.create_token(&caller, json!({})).await, 403, ended);
 }
 
 #[tokio::test]
 async fn an_exchanged_credential_has_the_limits_of_its_kubeconfig() {
     let world = World::start().await;
-    let mut record: Kubeconfig = object(json!({
-        "metadata": { "name": "kubeconfig-abcde", "uid": "uid-1" },
-        "spec": {
-            "clusters": ["c-a"], "generateToken": false, "ttl": 7200,
-            "access": { "namespaces": ["a"] },
-        },
-        "status": { "userName": "alice" },
-    }));
-    record.metadata.creation_timestamp = Some(Time(NOW));
-    world
-        .kubeconfigs
-        .store()
-        .insert(record, false)
-        .await
-        .unwrap();
+    exchange::record(&world, |record| {
+        let access = json!({ "namespaces": ["a"] });
+        record.spec.access = serde_json::from_value(access).unwrap();
+    })
+    .await;
     let spec = json!({ "kubeconfigName": "kubeconfig-abcde", "clusterName": "c-a" });
     let token = made(&world, spec.clone()).await;
     let checked = world
@@ -194,18 +169,24 @@ async fn an_exchanged_credential_has_the_limits_of_its_kubeconfig() {
     let mut wider = spec.clone();
     wider["access"] = json!({ "readOnly": true });
     let refused = "spec.access cannot be set together with spec.kubeconfigName: the token has the limits of the kubeconfig";
-    told(&create(&world, "as:alice", wider).await, 400, refused);
+    told(&world.create_token("as:alice", wider).await, 400, refused);
     let mut certificate = spec;
     certificate["certificateSigningRequest"] = json!("x");
     let refused = "a client certificate cannot be limited: the kubeconfig or your grant has spec.access, so request a token";
-    told(&create(&world, "as:alice", certificate).await, 400, refused);
+    told(
+        &world.create_token("as:alice", certificate).await,
+        400,
+        refused,
+    );
 }
 
 #[tokio::test]
 async fn limits_are_checked_and_stay() {
     let world = World::start().await;
     let invalid = async |access: Value, expected: &str| {
-        let answer = create(&world, "as:alice", json!({ "access": access })).await;
+        let answer = world
+            .create_token("as:alice", json!({ "access": access }))
+            .await;
         told(&answer, 422, expected);
     };
     invalid(
@@ -255,12 +236,9 @@ async fn a_token_may_be_for_several_clusters_that_its_user_may_get() {
         record.status.cluster_uids,
         [("c-a".to_owned(), "uid-c-a".to_owned())].into()
     );
-    let foreign = create(
-        &world,
-        "as:alice",
-        json!({ "clusterNames": ["c-a", "c-b"] }),
-    )
-    .await;
+    let foreign = world
+        .create_token("as:alice", json!({ "clusterNames": ["c-a", "c-b"] }))
+        .await;
     told(
         &foreign,
         403,
@@ -281,7 +259,9 @@ async fn a_token_may_be_for_several_clusters_that_its_user_may_get() {
         ),
     ] {
         told(
-            &create(&world, "as:alice", json!({ "clusterNames": names })).await,
+            &world
+                .create_token("as:alice", json!({ "clusterNames": names }))
+                .await,
             422,
             expected,
         );

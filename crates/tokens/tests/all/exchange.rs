@@ -18,7 +18,7 @@ use crate::sweeper::sweep;
 const NAME: &str = "kubeconfig-abcde";
 
 /// Creates a record of alice for `c-a` that lives for two hours.
-async fn record(world: &World, change: impl FnOnce(&mut Kubeconfig)) {
+pub(crate) async fn record(world: &World, change: impl FnOnce(&mut Kubeconfig)) {
     let mut record: Kubeconfig = object(json!({
         "metadata": { "name": NAME, "uid": "uid-1" },
         "spec": { "clusters": ["c-a"], "generateToken": false, "ttl": 7200 },
@@ -36,12 +36,7 @@ async fn record(world: &World, change: impl FnOnce(&mut Kubeconfig)) {
 
 /// Requests a token with this spec.
 async fn ask(world: &World, user: &str, spec: Value) -> Answer {
-    let line = "POST /apis/ext.cattle.io/v1/tokens";
-    let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
-    world
-        .http
-        .call(&format!("as:{user}"), line, Some(token))
-        .await
+    world.create_token(&format!("as:{user}"), spec).await
 }
 
 /// Requests a token for a cluster as alice.
@@ -433,9 +428,7 @@ async fn a_certificate_contains_the_groups_of_the_login() {
             "kubeconfigName": NAME, "clusterName": "c-a",
             "certificateSigningRequest": signing_request(),
         });
-        let token = json!({ "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": spec });
-        let line = "POST /apis/ext.cattle.io/v1/tokens";
-        let answer = world.http.call(caller, line, Some(token)).await;
+        let answer = world.create_token(caller, spec).await;
         let chain = answer.body["status"]["certificate"].as_str();
         let chain = chain.map(|pem| Certificate::bundle_from_pem(pem.as_bytes()).unwrap());
         chain.map_or(answer.body["message"].to_string(), |chain| {

@@ -11,15 +11,14 @@ use serde_json::{Value, json};
 use tokens::testing::{Minted, World, object, refused};
 
 const GRANTS: &str = "/apis/ext.cattle.io/v1/clustergrants";
-const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 
-const ADMIN: &str = "login:root/0/system:masters";
+pub(crate) const ADMIN: &str = "login:root/0/system:masters";
 
 /// A member of team-a, who has no right to a cluster but by grants.
-const CAROL: &str = "login:carol/0/team-a";
+pub(crate) const CAROL: &str = "login:carol/0/team-a";
 
 /// Starts a server with user carol, where all users may create tokens.
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let mut ground = tokens::testing::Ground::new().await;
     let group = "rbac.authorization.k8s.io";
     ground.roles.push(object(json!({
@@ -60,14 +59,14 @@ async fn world() -> World {
     world
 }
 
-fn grant(name: &str, spec: Value) -> Value {
+pub(crate) fn grant(name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "ext.cattle.io/v1", "kind": "ClusterGrant",
         "metadata": { "name": name }, "spec": spec,
     })
 }
 
-fn team_a() -> Value {
+pub(crate) fn team_a() -> Value {
     json!([{ "kind": "Group", "name": "team-a" }])
 }
 
@@ -77,7 +76,7 @@ async fn create_as(world: &World, caller: &str, grant: Value) -> Answer {
 }
 
 /// Creates a grant as an administrator.
-async fn create(world: &World, name: &str, spec: Value) {
+pub(crate) async fn create(world: &World, name: &str, spec: Value) {
     let answer = create_as(world, ADMIN, grant(name, spec)).await;
     assert_eq!(answer.code, 201, "{}", answer.body);
 }
@@ -89,24 +88,12 @@ async fn delete(world: &World, name: &str) {
 
 /// Requests a token for a cluster.
 async fn ask(world: &World, caller: &str, cluster: &str, ttl: i64) -> Answer {
-    let token = json!({
-        "apiVersion": "ext.cattle.io/v1", "kind": "Token",
-        "spec": { "clusterName": cluster, "ttl": ttl },
-    });
-    world
-        .http
-        .call(caller, &format!("POST {TOKENS}"), Some(token))
-        .await
+    let spec = json!({ "clusterName": cluster, "ttl": ttl });
+    world.create_token(caller, spec).await
 }
 
-async fn token(world: &World, caller: &str, cluster: &str) -> Minted {
-    let answer = ask(world, caller, cluster, 0).await;
-    assert_eq!(answer.code, 201, "{}", answer.body);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    Minted {
-        name: text(&answer.body["metadata"]["name"]),
-        bearer: text(&answer.body["status"]["bearerToken"]),
-    }
+pub(crate) async fn token(world: &World, caller: &str, cluster: &str) -> Minted {
+    Minted::of(&ask(world, caller, cluster, 0).await)
 }
 
 /// Returns the groups of a token at a cluster, or the reason that it is not valid there.
@@ -531,75 +518,7 @@ async fn limits_of_a_grant_apply_unless_the_user_has_the_cluster_without_them() 
     delete(&world, "open").await;
 
     // By RBAC, all users may get the cluster without limits.
-    let everybody = tokens::testing::access_to("c-a", &["get"]);
-    world.switches.access.store(Arc::new(everybody));
+    let all_users = tokens::testing::access_to("c-a", &["get"]);
+    world.switches.access.store(Arc::new(all_users));
     assert_eq!(limits(&world, &carol, "c-a").await, [] as [bool; 0]);
-}
-
-async fn review(world: &World, caller: &str, spec: Value) -> Answer {
-    let review = json!({
-        "apiVersion": "ext.cattle.io/v1", "kind": "ClusterAccessReview", "spec": spec,
-    });
-    let line = "POST /apis/ext.cattle.io/v1/clusteraccessreviews";
-    world.http.call(caller, line, Some(review)).await
-}
-
-#[tokio::test]
-async fn a_review_tells_who_may_use_a_cluster_and_why() {
-    let world = world().await;
-    let spec = json!({
-        "subjects": [
-            { "kind": "Group", "name": "team-a" },
-            { "kind": "ServiceAccount", "namespace": "ci", "name": "deployer" },
-            { "kind": "User", "name": "bob" },
-        ],
-        "clusters": { "names": ["c-b"] }, "groups": ["edit"],
-    });
-    create(&world, "g", spec).await;
-    // The server learns of carol's groups when she creates something.
-    token(&world, CAROL, "c-b").await;
-    let by_grant = "allowed by ClusterGrant \"g\"";
-    let entry = |cluster: &str, subject: Value, groups: &[&str], reason: &str| {
-        let mut entry = json!({ "clusterName": cluster, "subject": subject, "reason": reason });
-        if !groups.is_empty() {
-            entry["groups"] = json!(groups);
-        }
-        entry
-    };
-    let user = |name: &str| json!({ "kind": "User", "name": name });
-    let answer = review(&world, ADMIN, json!({ "clusterName": "c-b" })).await;
-    assert_eq!(answer.code, 201, "{}", answer.body);
-    let group = json!({ "kind": "Group", "name": "team-a" });
-    let account = json!({ "kind": "ServiceAccount", "namespace": "ci", "name": "deployer" });
-    let expected = json!([
-        entry("c-b", group, &["edit"], by_grant),
-        entry("c-b", account, &["edit"], by_grant),
-        entry("c-b", user("bob"), &["edit"], by_grant),
-        entry("c-b", user("carol"), &["team-a", "edit"], by_grant),
-    ]);
-    assert_eq!(answer.body["status"]["entries"], expected);
-
-    let answer = review(&world, ADMIN, json!({ "userName": "alice" })).await;
-    let by_role = answer.body["status"]["entries"][0]["reason"]
-        .as_str()
-        .unwrap();
-    assert!(by_role.contains("token-users"), "{by_role}");
-    let expected = json!([entry("c-a", user("alice"), &[], by_role)]);
-    assert_eq!(answer.body["status"]["entries"], expected);
-
-    let none = review(&world, ADMIN, json!({})).await;
-    let told = (none.code, none.body["message"].as_str());
-    assert_eq!(
-        told,
-        (400, Some("spec.clusterName or spec.userName is required"))
-    );
-    let unknown = review(&world, ADMIN, json!({ "clusterName": "c-x" })).await;
-    let told = (unknown.code, unknown.body["message"].as_str());
-    assert_eq!(told, (400, Some("cluster c-x not found")));
-    assert_eq!(
-        review(&world, "as:dan", json!({ "userName": "dan" }))
-            .await
-            .code,
-        403
-    );
 }

@@ -24,25 +24,19 @@ const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 const ME: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
 const SOURCE: &str = "oidc:https://login.example.com";
 
-/// Returns a token for a cluster, to be created; an empty name is that of this server.
-fn token_for(cluster: &str) -> Value {
+/// Returns a token for `c-a`, to be created.
+fn token_for_a() -> Value {
     json!({
-        "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": { "clusterName": cluster },
+        "apiVersion": "ext.cattle.io/v1", "kind": "Token", "spec": { "clusterName": "c-a" },
     })
 }
 
-/// Creates a token for a cluster as this caller.
+/// Creates a token for a cluster as this caller; an empty name is that of this server.
 async fn created(world: &World, caller: &str, cluster: &str) -> (Minted, Value) {
-    let token = token_for(cluster);
-    let line = format!("POST {TOKENS}");
-    let made = world.http.call(caller, &line, Some(token)).await;
-    assert_eq!(made.code, 201, "{}", made.body);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let minted = Minted {
-        name: text(&made.body["metadata"]["name"]),
-        bearer: text(&made.body["status"]["bearerToken"]),
-    };
-    (minted, made.body["status"].clone())
+    let made = world
+        .create_token(caller, json!({ "clusterName": cluster }))
+        .await;
+    (Minted::of(&made), made.body["status"].clone())
 }
 
 /// Sends a request with a login.
@@ -205,8 +199,8 @@ async fn a_token_contains_groups_only_for_a_cluster_that_verifies_it() {
     let many: String = (0..300).map(|n| format!("/{n:080}")).collect();
     let login = format!("login:alice/1{many}");
     let before = world.tokens.cache().all().len();
-    let line = format!("POST {TOKENS}");
-    let answer = world.http.call(&login, &line, Some(token_for("c-a"))).await;
+    let spec = json!({ "clusterName": "c-a" });
+    let answer = world.create_token(&login, spec).await;
     let expected = "tokens.ext.cattle.io is forbidden: a credential for cluster c-a would contain 300 groups of 24900 bytes, and 23552 fit into a header: an administrator can select the groups that the cluster needs in spec.groups.patterns of the cluster, or in the setting kubeconfig-groups";
     assert_eq!(
         (answer.code, answer.body["message"].as_str()),
@@ -283,7 +277,7 @@ async fn a_login_is_written_only_if_its_groups_have_changed() {
     assert_eq!(stored(&world), None, "no group to lose");
     log_in(&world, "login:alice/0/team-a").await;
     assert_eq!(stored(&world), None, "nothing depends on it");
-    let token = token_for("c-a");
+    let token = token_for_a();
     let line = format!("POST {TOKENS}?dryRun=All");
     let answer = world.http.call("login:alice/0/team-a", &line, Some(token));
     assert_eq!(answer.await.code, 201);
@@ -397,7 +391,7 @@ async fn a_minted_token_is_no_login_at_a_host() {
 async fn a_user_whom_an_administrator_impersonates_carries_no_group() {
     let world = World::start().await;
     created(&world, "login:alice/0/team-a", "c-a").await;
-    let token = token_for("c-a");
+    let token = token_for_a();
     let request = Request::post(TOKENS)
         .header("content-type", "application/json")
         .header("authorization", "Bearer login:root/0/system:masters")

@@ -4,6 +4,7 @@
 mod bounds;
 mod callers;
 mod ceilings;
+mod cluster_access;
 mod exchange;
 mod grants;
 mod groups;

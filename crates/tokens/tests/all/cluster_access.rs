@@ -1,0 +1,75 @@
+//! Reviews of who may use a cluster.
+
+use apiserver::testing::Answer;
+use serde_json::{Value, json};
+use tokens::testing::World;
+
+use crate::grants::{ADMIN, CAROL, create, token, world};
+
+async fn review(world: &World, caller: &str, spec: Value) -> Answer {
+    let review = json!({
+        "apiVersion": "ext.cattle.io/v1", "kind": "ClusterAccessReview", "spec": spec,
+    });
+    let line = "POST /apis/ext.cattle.io/v1/clusteraccessreviews";
+    world.http.call(caller, line, Some(review)).await
+}
+
+#[tokio::test]
+async fn a_review_tells_who_may_use_a_cluster_and_why() {
+    let world = world().await;
+    let spec = json!({
+        "subjects": [
+            { "kind": "Group", "name": "team-a" },
+            { "kind": "ServiceAccount", "namespace": "ci", "name": "deployer" },
+            { "kind": "User", "name": "bob" },
+        ],
+        "clusters": { "names": ["c-b"] }, "groups": ["edit"],
+    });
+    create(&world, "g", spec).await;
+    // The server learns of carol's groups when she creates something.
+    token(&world, CAROL, "c-b").await;
+    let by_grant = "allowed by ClusterGrant \"g\"";
+    let entry = |cluster: &str, subject: Value, groups: &[&str], reason: &str| {
+        let mut entry = json!({ "clusterName": cluster, "subject": subject, "reason": reason });
+        if !groups.is_empty() {
+            entry["groups"] = json!(groups);
+        }
+        entry
+    };
+    let user = |name: &str| json!({ "kind": "User", "name": name });
+    let answer = review(&world, ADMIN, json!({ "clusterName": "c-b" })).await;
+    assert_eq!(answer.code, 201, "{}", answer.body);
+    let group = json!({ "kind": "Group", "name": "team-a" });
+    let account = json!({ "kind": "ServiceAccount", "namespace": "ci", "name": "deployer" });
+    let expected = json!([
+        entry("c-b", group, &["edit"], by_grant),
+        entry("c-b", account, &["edit"], by_grant),
+        entry("c-b", user("bob"), &["edit"], by_grant),
+        entry("c-b", user("carol"), &["team-a", "edit"], by_grant),
+    ]);
+    assert_eq!(answer.body["status"]["entries"], expected);
+
+    let answer = review(&world, ADMIN, json!({ "userName": "alice" })).await;
+    let by_role = answer.body["status"]["entries"][0]["reason"]
+        .as_str()
+        .unwrap();
+    assert!(by_role.contains("token-users"), "{by_role}");
+    let expected = json!([entry("c-a", user("alice"), &[], by_role)]);
+    assert_eq!(answer.body["status"]["entries"], expected);
+
+    let none = review(&world, ADMIN, json!({})).await;
+    let told = (none.code, none.body["message"].as_str());
+    assert_eq!(
+        told,
+        (400, Some("spec.clusterName or spec.userName is required"))
+    );
+    let unknown = review(&world, ADMIN, json!({ "clusterName": "c-x" })).await;
+    let told = (unknown.code, unknown.body["message"].as_str());
+    assert_eq!(told, (400, Some("cluster c-x not found")));
+    assert_eq!(
+        review(&world, "as:dan", json!({ "userName": "dan" }))
+            .await
+            .code,
+        403
+    );
+}
