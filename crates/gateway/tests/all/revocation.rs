@@ -149,7 +149,7 @@ async fn with_the_signing_key() {
     open.ends_for_good().await;
 }
 
-/// Opens a watch, and returns it with the groups that the cluster was told.
+/// Opens a watch, and returns it with the groups that the cluster received.
 async fn watched(world: &World, cluster: &Cluster, authorization: &str) -> (Client, Vec<String>) {
     let mut watch = world.send(WATCH, &[authorization]).await;
     watch.head().await.unwrap();
