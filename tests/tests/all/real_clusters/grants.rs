@@ -46,6 +46,15 @@ fn a_grant_is_all_that_a_team_needs() {
         "8h",
     ];
     assert_eq!(cells[..5], expected);
+    let review = json!({
+        "apiVersion": "ext.cattle.io/v1", "kind": "ClusterAccessReview",
+        "spec": { "clusterName": "a" },
+    });
+    let ask = ["create", "--validate=false", "-f", "-"];
+    let subjects = "-o=jsonpath={.status.entries[*].subject.name}";
+    let ask = [&ask[..], &[subjects]].concat();
+    let told = fleet.admin().run_with_input(&ask, &review.to_string());
+    assert_eq!(told.unwrap().stdout, "team-a");
     let foreign = json!({
         "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig", "spec": { "clusters": ["b"] },
     });
