@@ -128,6 +128,9 @@ fn no_selector_widens_the_view() {
         format!("metadata.name!={bobs}"),
         format!("metadata.name=={alices},metadata.namespace="),
         "metadata.namespace!=x".to_owned(),
+        "status.userName=alice".to_owned(),
+        "status.userName!=bob".to_owned(),
+        "status.expired=false,spec.clusters!=x".to_owned(),
     ];
     let labels = LABELS.map(|text| format!("labelSelector={}", encode(text)));
     let fields = fields.map(|text| format!("fieldSelector={}", encode(&text)));
@@ -154,7 +157,7 @@ fn no_selector_widens_the_view() {
 #[test]
 fn no_unknown_field_selects() {
     let all = Fixture::new();
-    for field in ["spec.description", "status.userName", "metadata.uid"] {
+    for field in ["spec.description", "status.value", "metadata.uid"] {
         let query = format!("fieldSelector={}", encode(&format!("{field}={MARK}")));
         let request = Request::get(record::PATH).query(&query);
         let answer = all.bob.send(&request).unwrap();
