@@ -7,6 +7,8 @@
 /// The label contains the user name if that is a legal label value, otherwise a stable hash of it;
 /// the annotation then contains the name itself.
 pub const USER_ID: &str = "cattle.io/user-id";
+/// The time of the last login of a user, in seconds since 1970.
+pub const LAST_LOGIN: &str = "cattle.io/last-login";
 
 /// Label of a token: the name of the kubeconfig record that it was minted for.
 pub const KUBECONFIG_ID: &str = "authn.management.cattle.io/kubeconfig-id";

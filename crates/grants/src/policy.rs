@@ -10,7 +10,7 @@ use api::ext::ClusterGrant;
 use api::ext::cluster_grant::GrantSubject;
 use api::management::Cluster;
 use apiserver::registry::{Registry, Snapshot};
-use auth::service_account::ServiceAccountName;
+use auth::service_account::{HostAccount, ServiceAccountName};
 use auth::{Ceiling, UserInfo};
 use jiff::SignedDuration;
 use machinery::label_selector::LabelSelector;
@@ -125,6 +125,9 @@ impl GrantPolicy {
     /// Returns the grants of a user, once each, in the order of their names.
     pub fn of_user(&self, user: &UserInfo) -> impl Iterator<Item = &Grant> {
         let own = self.by_user.get(&user.name).into_iter();
+        // A grant names a ServiceAccount as the host does.
+        let account = HostAccount::from_owner(&user.name).map(|owner| owner.account.username());
+        let own = own.chain(account.and_then(|account| self.by_user.get(&account)));
         let groups = user.groups.iter();
         let by_group = groups.filter_map(|group| self.by_group.get(group));
         let mut positions: Vec<usize> = own.chain(by_group).flatten().copied().collect();

@@ -13,12 +13,13 @@
 //!   survive. An update without changes does not cause a write at the host. If only the status is
 //!   written ([`MirrorOptions::status_only`]), the patch contains nothing else. It goes to the
 //!   subresource `status`, or to the object if the host does not serve that subresource.
-//! * It cannot create or delete.
+//! * It creates objects only if [`MirrorOptions::creates`] is set, and deletes none. The host
+//!   replaces the uid and the creation time of a new object.
 //! * A resource that the host does not serve has no objects. It is checked every second, and
 //!   [`Mirror::trouble`] reports it.
 //!
 //! It requires that [`Mirror::run`] runs, and permission for the verbs `get`, `list` and `watch`.
-//! Updates also need `patch`, on the subresource `status` if only that is written and the host
+//! Creates also need `create`. Updates also need `patch`, on the subresource `status` if only that is written and the host
 //! serves it.
 
 use std::time::Duration;
@@ -70,12 +71,15 @@ pub struct MirrorOptions {
     pub label_selector: String,
     /// True if updates write only the status.
     pub status_only: bool,
+    /// True if objects may be created.
+    pub creates: bool,
 }
 
 /// A resource of the host as a store.
 pub struct Mirror {
     resource: Resource,
     status_only: bool,
+    creates: bool,
 }
 
 impl Mirror {
@@ -95,6 +99,7 @@ impl Mirror {
         Self {
             resource: Resource::new(client, target, Box::new(kind), LIMITS, VERBS),
             status_only: options.status_only,
+            creates: options.creates,
         }
     }
 
@@ -113,17 +118,22 @@ impl Mirror {
     }
 
     fn call(&self, verb: Verb, key: &Key, subresource: &str) -> Call {
+        let (collection, name) = (self.collection(key), encoded(key.name()));
+        Call::new(verb, format!("{collection}/{name}{subresource}"))
+    }
+
+    /// Returns the path of the collection of an object.
+    fn collection(&self, key: &Key) -> String {
         let target = self.resource.calls.target();
         let namespace = match key.namespace() {
             "" => None,
             namespace => Some(encoded(namespace)),
         };
-        let path = Target {
+        Target {
             namespace,
             ..target.clone()
         }
-        .path();
-        Call::new(verb, format!("{path}/{}{subresource}", encoded(key.name())))
+        .path()
     }
 
     async fn read(&self, key: &Key) -> Result<Option<Record>, Failure> {
@@ -189,8 +199,22 @@ impl Store for Mirror {
         self.resource.list(prefix, options).await
     }
 
-    async fn create(&self, _: &Key, _: Bytes) -> Result<Revision, Error> {
-        Err(not_ours())
+    async fn create(&self, key: &Key, value: Bytes) -> Result<Revision, Error> {
+        if !self.creates {
+            return Err(not_ours());
+        }
+        check_value(&value)?;
+        let mut call = Call::new(Verb::Create, self.collection(key));
+        call.body = value.to_vec();
+        match self.resource.calls.send(&call).await {
+            Ok(answer) => {
+                let revision = answered(&answer)?;
+                self.resource.log.expect(revision);
+                Ok(revision)
+            }
+            Err(failure) if failure.is(StatusCode::CONFLICT) => Err(Error::Exists),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     async fn update(&self, key: &Key, value: Bytes, expected: Revision) -> Result<Revision, Error> {

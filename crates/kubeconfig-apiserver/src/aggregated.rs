@@ -26,11 +26,12 @@ use host::delegation::{AuthenticationConfiguration, HostReviews, Options};
 use kube::Client;
 use machinery::time::{Clock, SystemClock};
 use management::cluster_secret::SealKey;
-use management::settings::Fixed;
+use management::settings::{Fixed, Settings};
 use rustls::{DistinguishedName, ServerConfig};
 use tokens::authenticator::TokenAuthenticator;
 use tokens::cluster_credential::ClusterAuthorizer;
 use tokens::openid;
+use tokens::service_accounts::{HostAuthorizer, ServiceAccounts};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -45,7 +46,7 @@ use crate::tasks::Tasks;
 use crate::version::version;
 
 use certificate::Certificates;
-use kinds::HostKinds;
+use kinds::{HostKinds, UserSources};
 use store::{Backend, Seal};
 
 /// The maximum time for requests in flight when the server stops.
@@ -84,7 +85,7 @@ async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
     let services = services(&args, &host, &clock, &tasks, built).await?;
     let built = |server: Builder| log.serve(server.health_check(tasks.health_check())).build();
     let for_host = built(for_host(&services, &callers, &host, &clock)?);
-    let for_users = built(for_users(&services, &login, &host, &clock)?);
+    let for_users = built(for_users(&services, &login, &clock)?);
 
     let gateway = services.gateway(login.client(), for_users.shutdown().clone());
     services.start_tasks(&gateway, &tasks);
@@ -223,21 +224,34 @@ async fn services(
     let mirrored = kinds.follow(&args.namespace).await?;
     let confirmation = Confirmation::new();
     let holds = confirmation.holds();
-    let (asked, users) = (records.kubeconfigs.clone(), Arc::clone(&mirrored.users));
-    let caught_up = async move || asked.store().latest().await.is_ok() && users.trouble().is_none();
+    let (asked, sources) = (records.kubeconfigs.clone(), mirrored.sources.clone());
+    let caught_up =
+        async move || asked.store().latest().await.is_ok() && sources.users.trouble().is_none();
     tasks.spawn("confirmation", confirmation.run(caught_up));
+    let fixed = fixed(&args.listen, certificates);
+    let settings = Settings::new(mirrored.management.settings.clone());
+    let UserSources {
+        users,
+        service_accounts,
+    } = mirrored.sources;
+    let accounts = ServiceAccounts::new(
+        mirrored.service_accounts,
+        settings.with_fixed(Arc::clone(&fixed)),
+        Arc::new(move || service_accounts.trouble().is_none()),
+    );
     Services::build(Dependencies {
         records,
         management: mirrored.management,
         secrets: mirrored.secrets.sealed(seals),
         signers: mirrored.signers,
-        fixed: fixed(&args.listen, certificates),
+        fixed,
         issuer: args.listen.issuer(),
         store: backend.store,
         sealed: backend.sealed,
         confirmed: holds,
-        authorizer: as_the_host_decides(host, clock),
-        users_known: Arc::new(move || mirrored.users.trouble().is_none()),
+        authorizer: as_the_host_decides(host, &accounts, clock),
+        users_known: Arc::new(move || users.trouble().is_none()),
+        service_accounts: Some(accounts),
         prober: prober::Options {
             unconnected: false,
             ..prober::Options::default()
@@ -274,7 +288,7 @@ fn for_host(
         services.disabled_users(),
         services.authorizer(Arc::new(AuthorizerUnion::new(vec![
             Arc::new(PrivilegedGroup::system_masters()),
-            as_the_host_decides(host, clock),
+            services.rights(),
         ]))),
     ]);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
@@ -287,19 +301,14 @@ fn for_host(
 
 /// Builds the server that users call with minted tokens and ID tokens, and clusters with their
 /// credentials.
-fn for_users(
-    services: &Services,
-    login: &Login,
-    host: &Client,
-    clock: &Arc<dyn Clock>,
-) -> Result<Builder> {
+fn for_users(services: &Services, login: &Login, clock: &Arc<dyn Clock>) -> Result<Builder> {
     let documents = openid::PATHS.into_iter().chain([LOGIN_PATH]);
     let public = health::PATHS.into_iter().chain(documents);
     let authorizer = AuthorizerUnion::new(vec![
         Arc::new(AlwaysAllowPaths::new(public)?),
         services.disabled_users(),
         Arc::new(ClusterAuthorizer),
-        services.authorizer(as_the_host_decides(host, clock)),
+        services.authorizer(services.rights()),
     ]);
     let tokens = TokenAuthenticator::new(services.validity(), Arc::clone(clock), cluster::LOCAL);
     let server = GenericServer::builder(Arc::new(authorizer), Arc::clone(clock))
@@ -314,10 +323,15 @@ fn for_users(
         .review(SelfSubjectAccessReviews::new()))
 }
 
-fn as_the_host_decides(host: &Client, clock: &Arc<dyn Clock>) -> Arc<dyn Authorizer> {
+fn as_the_host_decides(
+    host: &Client,
+    accounts: &ServiceAccounts,
+    clock: &Arc<dyn Clock>,
+) -> Arc<dyn Authorizer> {
     let reviews = Arc::new(HostReviews::new(host.clone()));
     let key = random_key();
-    Arc::new(DelegatedAuthorizer::new(reviews, &key, Arc::clone(clock)))
+    let reviews = DelegatedAuthorizer::new(reviews, &key, Arc::clone(clock));
+    Arc::new(HostAuthorizer::new(Arc::new(reviews), accounts.clone()))
 }
 
 /// Returns a key for hashes in a cache.

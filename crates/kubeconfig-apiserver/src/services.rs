@@ -41,15 +41,16 @@ use tokens::cluster_groups::ClusterGroups;
 use tokens::exchange::Exchange;
 use tokens::key_operation::KeyOperations;
 use tokens::leases::leases;
-use tokens::logins::{self, Logins, RecordingAuthenticator};
+use tokens::logins::{self, LoginAuthenticator, Logins};
 use tokens::minter::Minter;
 use tokens::openid::OpenId;
 use tokens::origin::Origins;
 use tokens::quota::Quota;
+use tokens::service_accounts::ServiceAccounts;
 use tokens::sweeper::Sweeper;
 use tokens::token_resource::{TokenResource, TokenResourceParts};
 use tokens::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
-use tokens::user_directory::{DisabledUsers, UserDirectory, UsersKnown};
+use tokens::user_directory::{DisabledUsers, Known, UserDirectory, UserDirectoryParts};
 use tokens::validity::{Confirmed, Validity, ValidityParts};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -99,7 +100,9 @@ pub(crate) struct Dependencies {
     /// Decides the permissions of users on clusters, without their grants.
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// Returns whether the objects of users are up to date.
-    pub(crate) users_known: UsersKnown,
+    pub(crate) users_known: Known,
+    /// The ServiceAccounts of the host. `None` without a host.
+    pub(crate) service_accounts: Option<ServiceAccounts>,
     /// The zone of the host names of clusters. `None` if clusters have no host names.
     pub(crate) zone: Option<Zone>,
     /// Options of the prober, which checks clusters.
@@ -155,11 +158,13 @@ impl Services {
         let verifier = Verifier::new(dependencies.issuer.clone(), keys.shared_ring(), verified);
         let settings = Settings::new(dependencies.management.settings.clone());
         let settings = settings.with_fixed(Arc::clone(&dependencies.fixed));
-        let users = Arc::new(UserDirectory::new(
-            dependencies.management.users.clone(),
-            settings.clone(),
-            Arc::clone(&dependencies.users_known),
-        ));
+        let users = Arc::new(UserDirectory::new(UserDirectoryParts {
+            users: dependencies.management.users.clone(),
+            known: Arc::clone(&dependencies.users_known),
+            service_accounts: dependencies.service_accounts.clone(),
+            settings: settings.clone(),
+            clock: Arc::clone(&dependencies.clock),
+        }));
         let Records {
             kubeconfigs,
             tokens,
@@ -225,6 +230,11 @@ impl Services {
         &self.dependencies.secrets
     }
 
+    /// Returns the authorizer that decides the permissions of users, without their grants.
+    pub(crate) fn rights(&self) -> Arc<dyn Authorizer> {
+        Arc::clone(&self.dependencies.authorizer)
+    }
+
     /// Serves kubeconfigs, tokens and operations on keys, and ends the watches of callers who are
     /// no longer valid. The server is ready while the store answers and the cache keeps up with it.
     pub(crate) fn serve(&self, server: Builder) -> Builder {
@@ -270,11 +280,12 @@ impl Services {
         )
     }
 
-    /// Returns an authenticator of logins that updates the groups of the users that it accepts.
+    /// Returns an authenticator of logins that also records what they bring.
     pub(crate) fn recording(&self, logins: Arc<dyn Authenticator>) -> Arc<dyn Authenticator> {
-        Arc::new(RecordingAuthenticator::new(
+        Arc::new(LoginAuthenticator::new(
             logins,
             Arc::clone(&self.logins),
+            Arc::clone(&self.users),
             Arc::clone(&self.dependencies.clock),
         ))
     }

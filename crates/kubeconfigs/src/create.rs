@@ -209,7 +209,7 @@ impl Kubeconfigs {
     fn check_user(&self, name: &str) -> Result<(), Status> {
         let refused = |text: String| Err(Status::forbidden(&group_resource(), "", &text));
         match self.users.find(name) {
-            None => refused(format!("user {name} is not a Rancher user")),
+            None => refused(self.users.unknown(name)),
             Some(user) if !user.enabled => refused(format!("user {name} is disabled")),
             Some(_) => Ok(()),
         }

@@ -67,6 +67,20 @@ impl ServerHost {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the host without the port, and without the brackets around an IPv6 address.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        let host = match self
+            .0
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+        {
+            Some((address, _)) => return address,
+            None => &self.0,
+        };
+        host.split_once(':').map_or(host, |(host, _)| host)
+    }
 }
 
 fn is_host(host: &str) -> bool {

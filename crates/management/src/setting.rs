@@ -21,7 +21,9 @@ use crate::ca_bundle::CaBundle;
 use crate::description::describe;
 use crate::group_filter::GroupFilter;
 use crate::server_host::ServerHost;
-use crate::settings::{parse_count, parse_mint_with_token, parse_minutes};
+use crate::settings::{
+    MINT_WITH_TOKEN, SERVICE_ACCOUNTS, USER_PROVISIONING, parse_count, parse_days, parse_minutes,
+};
 
 /// Returns the description of the kind.
 pub fn description() -> Description {
@@ -171,8 +173,17 @@ fn check_word(name: &str, value: &str) -> Option<&'static str> {
             Some(_) => None,
             None => Some("must be a number of minutes, such as 90 or 1.5; 0 for no limit"),
         },
-        setting::KUBECONFIG_MINT_WITH_TOKEN if parse_mint_with_token(value).is_none() => {
+        setting::KUBECONFIG_MINT_WITH_TOKEN if MINT_WITH_TOKEN.parse(value).is_none() => {
             Some("must be bounded or never")
+        }
+        setting::KUBECONFIG_SERVICE_ACCOUNTS if SERVICE_ACCOUNTS.parse(value).is_none() => {
+            Some("must be host or none")
+        }
+        setting::USER_PROVISIONING if USER_PROVISIONING.parse(value).is_none() => {
+            Some("must be on-login or none")
+        }
+        setting::USER_INACTIVE_DAYS if parse_days(value).is_none() => {
+            Some("must be a whole number of days, at most 36500; 0 for no limit")
         }
         setting::KUBECONFIG_GROUPS if GroupFilter::parse(value).is_none() => Some(
             "must be all, none, or patterns that are separated by commas, such as team-*,admins",
@@ -303,11 +314,31 @@ mod tests {
                 &["v1", "v1beta1"],
                 "must be v1 or v1beta1",
             ),
+            (
+                setting::KUBECONFIG_MINT_WITH_TOKEN,
+                &["bounded", "never"],
+                "must be bounded or never",
+            ),
+            (
+                setting::KUBECONFIG_SERVICE_ACCOUNTS,
+                &["host", "none"],
+                "must be host or none",
+            ),
+            (
+                setting::USER_PROVISIONING,
+                &["on-login", "none"],
+                "must be on-login or none",
+            ),
+            (
+                setting::USER_INACTIVE_DAYS,
+                &["0", "90", "36500"],
+                "must be a whole number of days, at most 36500; 0 for no limit",
+            ),
         ] {
             for right in right {
                 check(name, right, None);
             }
-            for wrong in ["0", "no", "v2", " v1", "true "] {
+            for wrong in ["-1", "no", "v2", " v1", "true "] {
                 check(name, wrong, Some(&format!("{wrong:?}: {why}")));
             }
         }

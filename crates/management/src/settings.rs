@@ -24,6 +24,9 @@ pub struct Settings {
 /// Values that override the objects, by the name of their setting. They come from the command line.
 pub type Fixed = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// The maximum of settings in days: a hundred years.
+pub(crate) const MAX_DAYS: usize = 36_500;
+
 /// A setting whose value cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("setting {name}: {why}")]
@@ -267,10 +270,50 @@ impl Settings {
     /// # Errors
     /// The setting is neither `bounded` nor `never`.
     pub fn mint_with_token(&self) -> Result<bool, InvalidSetting> {
-        let name = setting::KUBECONFIG_MINT_WITH_TOKEN;
+        self.choice(setting::KUBECONFIG_MINT_WITH_TOKEN, MINT_WITH_TOKEN)
+    }
+
+    /// Returns whether ServiceAccounts of the host may have kubeconfigs.
+    ///
+    /// # Errors
+    /// The setting is neither `host` nor `none`.
+    pub fn service_accounts(&self) -> Result<bool, InvalidSetting> {
+        self.choice(setting::KUBECONFIG_SERVICE_ACCOUNTS, SERVICE_ACCOUNTS)
+    }
+
+    /// Returns whether a login creates a user object if there is none.
+    ///
+    /// # Errors
+    /// The setting is neither `on-login` nor `none`.
+    pub fn user_provisioning(&self) -> Result<bool, InvalidSetting> {
+        self.choice(setting::USER_PROVISIONING, USER_PROVISIONING)
+    }
+
+    /// Returns the time after the last login of a user for which the user stays enabled, or `None`
+    /// for no limit.
+    ///
+    /// # Errors
+    /// The setting is not a whole number.
+    pub fn user_inactive(&self) -> Result<Option<SignedDuration>, InvalidSetting> {
+        let name = setting::USER_INACTIVE_DAYS;
+        let value = self.value_or_default(name)?;
+        let days = parse_days(&value);
+        let days = days.ok_or_else(|| InvalidSetting::not(name, &value, "a number of days"))?;
+        Ok(Some(days).filter(|days| !days.is_zero()))
+    }
+
+    fn choice(&self, name: &'static str, choice: Choice) -> Result<bool, InvalidSetting> {
+        let value = self.value_or_default(name)?;
+        let parsed = choice.parse(&value);
+        parsed.ok_or_else(|| InvalidSetting::not(name, &value, &choice.to_string()))
+    }
+
+    fn value_or_default(&self, name: &'static str) -> Result<String, InvalidSetting> {
         let value = self.value(name)?;
-        let parsed = parse_mint_with_token(&value);
-        parsed.ok_or_else(|| InvalidSetting::not(name, &value, "bounded or never"))
+        Ok(match value.is_empty() {
+            true => setting::built_in_default(name).to_owned(),
+            false => value,
+        })
     }
 
     /// Returns the groups of logins that kubeconfigs and tokens carry.
@@ -279,10 +322,7 @@ impl Settings {
     /// The setting is not a list of patterns.
     pub fn groups(&self) -> Result<GroupFilter, InvalidSetting> {
         let name = setting::KUBECONFIG_GROUPS;
-        let mut value = self.value(name)?;
-        if value.is_empty() {
-            setting::built_in_default(name).clone_into(&mut value);
-        }
+        let value = self.value_or_default(name)?;
         let parsed = GroupFilter::parse(&value);
         parsed.ok_or_else(|| InvalidSetting::not(name, &value, "all, none or a list of patterns"))
     }
@@ -365,14 +405,53 @@ fn limits(
     }
 }
 
-/// Parses whether a token may create kubeconfigs and tokens. Returns `None` for anything but
-/// `bounded` and `never`.
-pub(crate) fn parse_mint_with_token(text: &str) -> Option<bool> {
-    match text {
-        "bounded" => Some(true),
-        "never" => Some(false),
-        _ => None,
+/// A setting that is one of two words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    yes: &'static str,
+    no: &'static str,
+}
+
+/// The values of the setting `kubeconfig-mint-with-token`.
+pub(crate) const MINT_WITH_TOKEN: Choice = Choice {
+    yes: "bounded",
+    no: "never",
+};
+
+/// The values of the setting `kubeconfig-service-accounts`.
+pub(crate) const SERVICE_ACCOUNTS: Choice = Choice {
+    yes: "host",
+    no: "none",
+};
+
+/// The values of the setting `user-provisioning`.
+pub(crate) const USER_PROVISIONING: Choice = Choice {
+    yes: "on-login",
+    no: "none",
+};
+
+impl Choice {
+    /// Returns whether a text is the first word, or `None` if it is neither.
+    pub(crate) fn parse(self, text: &str) -> Option<bool> {
+        match text {
+            text if text == self.yes => Some(true),
+            text if text == self.no => Some(false),
+            _ => None,
+        }
     }
+}
+
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} or {}", self.yes, self.no)
+    }
+}
+
+/// Parses a number of days.
+pub(crate) fn parse_days(text: &str) -> Option<SignedDuration> {
+    let days = parse_count(text).filter(|&days| days <= MAX_DAYS)?;
+    let days = i64::try_from(days).ok()?;
+    Some(SignedDuration::from_hours(24 * days))
 }
 
 /// Parses a whole number that has digits only.

@@ -25,6 +25,7 @@ pub mod minter;
 pub mod openid;
 pub mod origin;
 pub mod quota;
+pub mod service_accounts;
 pub mod suspension;
 pub mod sweeper;
 #[cfg(feature = "testing")]

@@ -24,8 +24,9 @@ use api::ext::{self, LastLogin, UserLogin, UserLoginStatus};
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::{Registry, WriteError};
 use async_trait::async_trait;
+use auth::service_account::OWNER_PREFIX;
 use auth::user::{ALL_AUTHENTICATED, RESERVED_PREFIX};
-use auth::{Authentication, Authenticator, Credentials, Login, UserInfo};
+use auth::{Authentication, Authenticator, Credentials, Identity, Login, UserInfo};
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{ObjectKey, ObjectMeta, Time};
 use machinery::status::Status;
@@ -35,6 +36,7 @@ use management::settings::Settings;
 use signing::secret::sha256_hex;
 
 use crate::origin::token_of;
+use crate::user_directory::UserDirectory;
 
 /// The maximum number of sources that are remembered for a user. The one that was not used for the
 /// longest time makes room for another.
@@ -123,9 +125,6 @@ impl Logins {
     /// user who has created nothing. The login is valid in any case. If the store does not answer,
     /// the next request of the user tries again.
     async fn update(&self, user: &UserInfo, login: &Login, now: Timestamp) {
-        if token_of(user).is_some() {
-            return;
-        }
         let Some(facts) = self.facts(&user.name) else {
             return;
         };
@@ -328,36 +327,68 @@ impl SourceFacts {
     }
 }
 
-/// Updates the last logins with those that an authenticator accepts.
-pub struct RecordingAuthenticator {
+/// Authenticates logins: credentials that others issued. Records what each login brings, and knows
+/// ServiceAccounts of the host under the name that owns their objects.
+pub struct LoginAuthenticator {
     inner: Arc<dyn Authenticator>,
     logins: Arc<Logins>,
+    users: Arc<UserDirectory>,
     clock: Arc<dyn Clock>,
 }
 
-impl RecordingAuthenticator {
-    /// Creates an authenticator that accepts what `inner` accepts.
-    pub fn new(inner: Arc<dyn Authenticator>, logins: Arc<Logins>, clock: Arc<dyn Clock>) -> Self {
+impl LoginAuthenticator {
+    /// Creates an authenticator of the logins that `inner` accepts.
+    pub fn new(
+        inner: Arc<dyn Authenticator>,
+        logins: Arc<Logins>,
+        users: Arc<UserDirectory>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             inner,
             logins,
+            users,
             clock,
+        }
+    }
+
+    async fn record(&self, identity: &Identity) {
+        if let Some(login) = identity.login()
+            && token_of(identity).is_none()
+        {
+            let now = self.clock.now();
+            self.logins.update(identity, login, now).await;
+            self.users.note_login(identity, now).await;
         }
     }
 }
 
 #[async_trait]
-impl Authenticator for RecordingAuthenticator {
+impl Authenticator for LoginAuthenticator {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
 
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
         let authentication = self.inner.authenticate(credentials).await;
-        if let Authentication::Authenticated(identity) = &authentication
-            && let Some(login) = identity.login()
-        {
-            self.logins.update(identity, login, self.clock.now()).await;
+        let Authentication::Authenticated(identity) = authentication else {
+            return authentication;
+        };
+        if identity.name.starts_with(OWNER_PREFIX) {
+            return Authentication::failed(format!(
+                "the user name {:?} belongs to a ServiceAccount of this server's host",
+                identity.name
+            ));
+        }
+        let authentication = match self.users.as_owner(&identity) {
+            None => Authentication::Authenticated(identity),
+            Some(owner) => match identity.login().cloned() {
+                Some(login) => Authentication::by_login(owner, login),
+                None => Authentication::of(owner),
+            },
+        };
+        if let Authentication::Authenticated(identity) = &authentication {
+            self.record(identity).await;
         }
         authentication
     }

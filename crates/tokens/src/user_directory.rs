@@ -1,4 +1,7 @@
-//! Lookup of users by the names that requests are authenticated as.
+//! Lookup of users by the names that requests are authenticated as, and the objects of users who
+//! log in.
+
+mod login;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,25 +13,41 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use auth::authorizer::{AuthorizerError, Rules};
 use auth::identity::Part;
+use auth::service_account::{OWNER_PREFIX, USERNAME_PREFIX};
 use auth::user::RESERVED_PREFIX;
 use auth::{Attributes, Authorizer, Decision, UserInfo};
 use jiff::Timestamp;
-use machinery::meta::ObjectKey;
+use machinery::meta::{ObjectKey, ObjectMeta};
+use machinery::time::Clock;
 use management::settings::Settings;
 use storage::Revision;
 use storage::cache::View;
 
+use crate::service_accounts::ServiceAccounts;
+
 /// Finds users, without decoding their objects each time.
 pub struct UserDirectory {
-    users: Registry<User>,
-    settings: Settings,
-    known: UsersKnown,
+    parts: UserDirectoryParts,
     principals: ArcSwap<Principals>,
 }
 
-/// Returns whether the objects of users in memory are up to date. Until they are, a user name is
-/// valid only if it has an object.
-pub type UsersKnown = Arc<dyn Fn() -> bool + Send + Sync>;
+/// The objects and settings that decide who is a user.
+pub struct UserDirectoryParts {
+    /// The objects of users.
+    pub users: Registry<User>,
+    /// Returns whether these objects are up to date. Until they are, a user name is valid only if
+    /// it has an object.
+    pub known: Known,
+    /// The ServiceAccounts of the host, or `None` without a host.
+    pub service_accounts: Option<ServiceAccounts>,
+    /// The settings.
+    pub settings: Settings,
+    /// The clock that decides how long ago a login was.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Returns whether objects in memory are up to date.
+pub type Known = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The facts about a user that checks need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +57,12 @@ pub struct UserFacts {
     pub uid: String,
     /// The creation time of the object, or `None` if there is no object.
     pub created: Option<Timestamp>,
-    /// False if the user may do nothing, because its object is disabled or is being deleted.
+    /// False if the user may do nothing, because its object is disabled or is being deleted, or
+    /// because the last login was too long ago.
     pub enabled: bool,
     principals: Vec<String>,
+    /// The time of the last login, if it is recorded.
+    last_login: Option<Timestamp>,
 }
 
 /// The user object of each principal, for one state of all users.
@@ -52,28 +74,77 @@ struct Principals {
 
 impl UserDirectory {
     /// Creates the directory of these objects.
-    pub fn new(users: Registry<User>, settings: Settings, known: UsersKnown) -> Self {
+    pub fn new(parts: UserDirectoryParts) -> Self {
         Self {
-            users,
-            settings,
-            known,
+            parts,
             principals: ArcSwap::default(),
         }
     }
 
     /// Returns the user of a name. A user without an object is found only if objects are not
-    /// required and the name is not reserved by Kubernetes. A name that cannot be asserted to a
-    /// cluster has no user.
+    /// required and the name is not reserved. A name that cannot be asserted to a cluster has no
+    /// user.
     pub fn find(&self, name: &str) -> Option<Arc<UserFacts>> {
         if Part::UserName.check(name).is_err() {
             return None;
         }
+        if name.starts_with(OWNER_PREFIX) {
+            return self.parts.service_accounts.as_ref()?.find(name);
+        }
         let may_lack_object = || {
             let is_reserved = name.starts_with(RESERVED_PREFIX);
-            let requires_object = self.settings.require_user() || !(self.known)();
+            let requires_object = self.parts.settings.require_user() || !(self.parts.known)();
             (!is_reserved && !requires_object).then(Arc::default)
         };
-        self.by_object(name).or_else(may_lack_object)
+        let user = self.by_object(name).or_else(may_lack_object)?;
+        Some(match self.is_inactive(&user) {
+            true => Arc::new(UserFacts {
+                enabled: false,
+                ..(*user).clone()
+            }),
+            false => user,
+        })
+    }
+
+    /// Returns the reason for which a name that has no user may have no objects, and the remedy.
+    pub fn unknown(&self, name: &str) -> String {
+        let remedy = match name {
+            _ if name.starts_with(USERNAME_PREFIX) && self.parts.service_accounts.is_some() => {
+                "An administrator can set the setting kubeconfig-service-accounts to host"
+                    .to_owned()
+            }
+            _ if name.starts_with(RESERVED_PREFIX) => {
+                "Names that begin with system: are never users".to_owned()
+            }
+            _ if name.starts_with(OWNER_PREFIX) => {
+                "This server has no ServiceAccount of this name".to_owned()
+            }
+            _ => format!(
+                "An administrator can create a User whose principalIds contain {name:?}, or set the setting user-provisioning to on-login"
+            ),
+        };
+        format!("user {name} is not a Rancher user. {remedy}")
+    }
+
+    /// Returns whether the last login of a user was too long ago.
+    fn is_inactive(&self, user: &UserFacts) -> bool {
+        let Some(last_login) = user.last_login else {
+            return false;
+        };
+        match self.parts.settings.user_inactive() {
+            Ok(None) => false,
+            Ok(Some(limit)) => self.parts.clock.now().duration_since(last_login) > limit,
+            Err(error) => {
+                tracing::error!(%error, "users whose logins are recorded are disabled until this setting is valid");
+                true
+            }
+        }
+    }
+
+    /// Returns a ServiceAccount of the host under the name that owns its objects, or `None` for any
+    /// other user ([`ServiceAccounts::as_owner`]).
+    pub(crate) fn as_owner(&self, user: &UserInfo) -> Option<UserInfo> {
+        self.parts.service_accounts.as_ref()?.as_owner(user)
     }
 
     /// Returns the uid of the user of a name. Empty if there is no object.
@@ -82,18 +153,30 @@ impl UserDirectory {
         found.map(|user| user.uid.clone()).unwrap_or_default()
     }
 
-    /// Returns the user object of a name: the object with that name, or else the one that lists the
-    /// name as a principal. Names with a colon have none.
+    /// Returns the facts of the user object of a name.
     fn by_object(&self, name: &str) -> Option<Arc<UserFacts>> {
-        if name.contains(':') {
+        let view = self.parts.users.cache().view();
+        let object = self.object(&view, name)?;
+        self.parts.users.cache().derived_of(object, UserFacts::of)
+    }
+
+    /// Returns the user object of a name: the object with that name, or else the one that lists the
+    /// name as a principal. Names that begin with `system:` have none.
+    fn object<'v>(
+        &self,
+        view: &'v View<StoredObject>,
+        name: &str,
+    ) -> Option<&'v Arc<StoredObject>> {
+        if name.starts_with(RESERVED_PREFIX) {
             return None;
         }
-        let view = self.users.cache().view();
-        let object = match view.get(&self.users.key(ObjectKey::cluster(name))) {
-            Some(object) => object,
-            None => view.get(self.principals(&view).keys.get(name)?)?,
-        };
-        self.users.cache().derived_of(object, UserFacts::of)
+        let users = &self.parts.users;
+        // No object has a name with a colon.
+        let named = (!name.contains(':')).then(|| users.key(ObjectKey::cluster(name)));
+        match named.and_then(|key| view.get(&key)) {
+            Some(object) => Some(object),
+            None => view.get(self.principals(view).keys.get(name)?),
+        }
     }
 
     /// Returns the principals for exactly this state of the users.
@@ -104,7 +187,7 @@ impl UserDirectory {
         }
         let mut keys = HashMap::new();
         for (key, object) in view.iter() {
-            let Some(user) = self.users.cache().derived_of(object, UserFacts::of) else {
+            let Some(user) = self.parts.users.cache().derived_of(object, UserFacts::of) else {
                 continue;
             };
             for principal in &user.principals {
@@ -166,17 +249,29 @@ impl Default for UserFacts {
             created: None,
             enabled: true,
             principals: Vec::new(),
+            last_login: None,
         }
     }
 }
 
 impl UserFacts {
     fn of(user: &User) -> Self {
+        let facts = Self::of_object(&user.metadata);
         Self {
-            uid: user.metadata.uid.clone().unwrap_or_default(),
-            created: user.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            enabled: user.is_enabled() && user.metadata.deletion_timestamp.is_none(),
+            enabled: facts.enabled && user.is_enabled(),
             principals: user.principal_ids.clone(),
+            last_login: login::last_login(user),
+            ..facts
+        }
+    }
+
+    /// Returns the facts that the metadata of the object of a user contains.
+    pub(crate) fn of_object(metadata: &ObjectMeta) -> Self {
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            enabled: metadata.deletion_timestamp.is_none(),
+            ..Self::default()
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The server behind a real kube-apiserver.
 
+mod access;
 mod containment;
 mod damage;
 mod downloads;

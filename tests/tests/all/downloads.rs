@@ -212,7 +212,7 @@ impl Callers {
                 "foreign",
                 "plain",
                 "kubeconfig",
-                "user foreign is not a Rancher user",
+                "user foreign is not a Rancher user. An administrator can create a User whose principalIds contain \"foreign\", or set the setting user-provisioning to on-login",
             ),
         ] {
             let message = self.refused(caller, cluster, file);

@@ -146,7 +146,7 @@ fn a_login_by_id_token_is_exchanged_for_tokens_of_a_record() {
         .post(record::PATH, &record::wanted(json!({})))
         .unwrap();
     let message = refused.json().unwrap()["message"].clone();
-    let expected = "kubeconfigs.ext.cattle.io is forbidden: user carol is not a Rancher user";
+    let expected = "kubeconfigs.ext.cattle.io is forbidden: user carol is not a Rancher user. An administrator can create a User whose principalIds contain \"carol\", or set the setting user-provisioning to on-login";
     assert_eq!((refused.status, message), (403, json!(expected)));
 
     // A modified token is not accepted.

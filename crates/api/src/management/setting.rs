@@ -42,6 +42,14 @@ pub const KUBECONFIG_SHARED_TOKEN_ABOVE: &str = "kubeconfig-shared-token-above";
 /// `true` to permit kubeconfigs only for users that have a user object; `false` to permit them for
 /// all users whose name does not begin with `system:`.
 pub const KUBECONFIG_REQUIRE_USER: &str = "kubeconfig-require-user";
+/// The ServiceAccounts that may have kubeconfigs: `none`, or `host` for those of the cluster that
+/// this server runs in.
+pub const KUBECONFIG_SERVICE_ACCOUNTS: &str = "kubeconfig-service-accounts";
+/// `on-login` to create a user object when a user without one logs in; `none` to create none.
+pub const USER_PROVISIONING: &str = "user-provisioning";
+/// The time, in days since the last login of a user, after which the user is treated as disabled
+/// until the next login; 0 for no limit. It applies to users whose logins are recorded.
+pub const USER_INACTIVE_DAYS: &str = "user-inactive-days";
 /// The version of `client.authentication.k8s.io` in files that run the plugin: `v1` or `v1beta1`.
 pub const KUBECONFIG_EXEC_API_VERSION: &str = "kubeconfig-exec-api-version";
 /// Maximum number of kubeconfigs of one user; 0 for no limit. Administrators are exempt from this
@@ -163,12 +171,24 @@ pub const BUILT_IN: &[BuiltIn] = &[
         default: "true",
     },
     BuiltIn {
+        name: KUBECONFIG_SERVICE_ACCOUNTS,
+        default: "none",
+    },
+    BuiltIn {
         name: KUBECONFIG_SHARED_TOKEN_ABOVE,
         default: "50",
     },
     BuiltIn {
         name: SERVER_URL,
         default: "",
+    },
+    BuiltIn {
+        name: USER_INACTIVE_DAYS,
+        default: "0",
+    },
+    BuiltIn {
+        name: USER_PROVISIONING,
+        default: "none",
     },
 ];
 

@@ -43,7 +43,7 @@ use tokens::cluster_groups::ClusterGroups;
 use tokens::logins::Logins;
 use tokens::minter::{Minter, Order};
 use tokens::origin::Origin;
-use tokens::user_directory::UserDirectory;
+use tokens::user_directory::{UserDirectory, UserDirectoryParts};
 use tokens::validity::{Validity, ValidityParts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -166,7 +166,13 @@ impl World {
         let issuer = "https://issuer.example".to_owned();
         let verifier = Verifier::new(issuer.clone(), keys.shared_ring(), verified);
         let reader = Settings::new(settings.clone());
-        let directory = UserDirectory::new(users.clone(), reader.clone(), Arc::new(|| true));
+        let directory = UserDirectory::new(UserDirectoryParts {
+            users: users.clone(),
+            known: Arc::new(|| true),
+            service_accounts: None,
+            settings: reader.clone(),
+            clock: now.clone(),
+        });
         let access = Arc::new(Access::default());
         let last_logins = Arc::new(Logins::new(logins.clone(), reader.clone()));
         let granted = Grants::new(grants.clone(), clusters.clone());

@@ -13,12 +13,13 @@ use apiserver::description::Description;
 use apiserver::registry::{Registries, Registry};
 use apiserver::stored_object::Index;
 use host::mirror::{Mirror, MirrorOptions};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::Client;
 use machinery::meta::Object;
 use machinery::time::Clock;
 use storage::Store;
 use storage::cache::{CacheBuilder, CacheOptions};
+use tokens::service_accounts;
 
 use super::store::Backend;
 use crate::services::{Management, Records, start_cache};
@@ -47,8 +48,17 @@ pub(super) struct Mirrored {
     pub(super) secrets: ClusterSecrets,
     /// CAs of client certificates for clusters.
     pub(super) signers: ClusterSecrets,
-    /// The mirror of users, which reports whether it is up to date.
+    /// The ServiceAccounts in all namespaces.
+    pub(super) service_accounts: Registry<ServiceAccount>,
+    /// The mirrors of users and ServiceAccounts, which report whether they are up to date.
+    pub(super) sources: UserSources,
+}
+
+/// The mirrors of the objects that decide who is a user.
+#[derive(Clone)]
+pub(super) struct UserSources {
     pub(super) users: Arc<Mirror>,
+    pub(super) service_accounts: Arc<Mirror>,
 }
 
 impl HostKinds<'_> {
@@ -70,7 +80,17 @@ impl HostKinds<'_> {
             ..own(Cluster::PLURAL)
         };
         let (settings, features) = (own(Setting::PLURAL), own(Feature::PLURAL));
-        let users = self.mirror(own(User::PLURAL));
+        let sources = UserSources {
+            users: self.mirror(MirrorOptions {
+                creates: true,
+                ..own(User::PLURAL)
+            }),
+            service_accounts: self.mirror(MirrorOptions {
+                version: "v1".to_owned(),
+                resource: "serviceaccounts".to_owned(),
+                ..MirrorOptions::default()
+            }),
+        };
         Ok(Mirrored {
             management: Management {
                 clusters: self
@@ -80,7 +100,7 @@ impl HostKinds<'_> {
                     .read(self.mirror(nodes), node::description(), node::INDEX)
                     .await?,
                 users: self
-                    .read(Arc::clone(&users), user::description(), user::INDEX)
+                    .read(Arc::clone(&sources.users), user::description(), user::INDEX)
                     .await?,
                 settings: self
                     .read(
@@ -99,7 +119,14 @@ impl HostKinds<'_> {
             },
             secrets: self.secrets(namespace, CREDENTIALS).await?,
             signers: self.secrets(namespace, SIGNERS).await?,
-            users,
+            service_accounts: self
+                .read(
+                    Arc::clone(&sources.service_accounts),
+                    service_accounts::description(),
+                    Index::NONE,
+                )
+                .await?,
+            sources,
         })
     }
 

@@ -31,7 +31,8 @@ pub(crate) struct IdTokenArgs {
     pub(crate) oidc_username_claim: String,
 
     /// Prefix of user names; `-` for no prefix. Defaults to the URL of the provider and `#`, unless
-    /// the claim is `email`. Names with a colon have no user object.
+    /// the claim is `email`. A name with a colon is only a user if it is one
+    /// of the `principalIds` of a User object.
     #[arg(long, value_name = "PREFIX", requires = "oidc_issuer_url")]
     pub(crate) oidc_username_prefix: Option<String>,
 

@@ -82,6 +82,7 @@ impl Kinds {
             confirmed: Arc::new(|| true),
             authorizer: Arc::clone(&authorizer),
             users_known: Arc::new(|| true),
+            service_accounts: None,
             zone,
             prober: prober::Options::default(),
             clock: Arc::clone(&clock),

@@ -204,32 +204,42 @@ async fn requests_that_cannot_be_met_are_refused_and_leave_nothing() {
         refused(&world.create(ALICE, spec).await, code, &message);
     }
     let missing = world.create(ROOT, json!({ "clusters": ["c-a"] })).await;
-    refused(
-        &missing,
-        403,
-        "kubeconfigs.ext.cattle.io is forbidden: user root is not a Rancher user",
-    );
+    refused(&missing, 403, &not_a_user("root"));
     check_nothing_is_stored(&world).await;
+}
+
+/// Returns the message of a refusal for a user without an object.
+fn not_a_user(name: &str) -> String {
+    format!(
+        "kubeconfigs.ext.cattle.io is forbidden: user {name} is not a Rancher user. An administrator can create a User whose principalIds contain {name:?}, or set the setting user-provisioning to on-login"
+    )
 }
 
 #[tokio::test]
 async fn only_active_users_create() {
     let world = World::start().await;
     let users = &world.base.users;
-    let text = |user: &str| {
-        format!("kubeconfigs.ext.cattle.io is forbidden: user {user} is not a Rancher user")
-    };
-    for user in ["carol", "system:serviceaccount:a:b"] {
-        let answer = world.create(&format!("as:{user}"), json!({})).await;
-        refused(&answer, 403, &text(user));
-    }
+    let carol = world.create("as:carol", json!({})).await;
+    refused(&carol, 403, &not_a_user("carol"));
+    let account = world
+        .create("as:system:serviceaccount:a:b", json!({}))
+        .await;
+    refused(
+        &account,
+        403,
+        "kubeconfigs.ext.cattle.io is forbidden: user system:serviceaccount:a:b is not a Rancher user. An administrator can set the setting kubeconfig-service-accounts to host",
+    );
     let disable = |user: &mut User| user.enabled = Some(false);
     world.base.change(users, "alice", disable).await;
     let answer = world.create(ALICE, json!({})).await;
     assert_eq!(answer.code, 403, "{}", answer.body);
     assert_eq!(world.names(ROOT, PATH).await, [""; 0]);
     world.base.remove(users, ObjectKey::cluster("alice")).await;
-    refused(&world.create(ALICE, json!({})).await, 403, &text("alice"));
+    refused(
+        &world.create(ALICE, json!({})).await,
+        403,
+        &not_a_user("alice"),
+    );
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use auth::rbac::RbacAuthorizer;
 use auth::{Authenticator, Authorizer};
 use builtins::Builtins;
 use grants::{ClusterGrants, GrantAuthorizer, GrantLimits, Grants};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use machinery::testing::ManualClock;
 use management::cluster_secret::ClusterSecrets;
@@ -39,14 +40,15 @@ use crate::cluster_credential::{ClusterAuthenticator, NAMESPACE, WebhookRecords}
 use crate::cluster_groups::ClusterGroups;
 use crate::exchange::Exchange;
 use crate::key_operation::KeyOperations;
-use crate::logins::{Logins, RecordingAuthenticator};
+use crate::logins::{LoginAuthenticator, Logins};
 use crate::minter::Minter;
 use crate::openid::OpenId;
 use crate::origin::Origins;
 use crate::quota::Quota;
+use crate::service_accounts::{self, HostAuthorizer, ServiceAccounts};
 use crate::token_resource::{TokenResource, TokenResourceParts};
 use crate::token_review::{TokenReviewer, TokenReviews, V1, V1Beta1};
-use crate::user_directory::UserDirectory;
+use crate::user_directory::{UserDirectory, UserDirectoryParts};
 use crate::validity::{Validity, ValidityParts};
 
 /// The parts of a server before it starts.
@@ -79,6 +81,8 @@ pub struct Ground {
     pub validity: Arc<Validity>,
     /// Mints tokens.
     pub minter: Arc<Minter>,
+    /// The ServiceAccounts of the host.
+    pub service_accounts: Registry<ServiceAccount>,
     /// The users that can be found.
     pub directory: Arc<UserDirectory>,
     /// Determines the origin of requests.
@@ -91,6 +95,7 @@ pub struct Ground {
     pub roles: Vec<ClusterRole>,
     /// The bindings at the start.
     pub bindings: Vec<ClusterRoleBinding>,
+    accounts: ServiceAccounts,
     sealed: Arc<Sealed>,
     folder: TempDir,
 }
@@ -118,6 +123,7 @@ impl Ground {
         let setting_objects = kinds.add(management::setting::description(), Index::NONE);
         let features = kinds.add(management::feature::description(), Index::NONE);
         let user_logins = kinds.add(crate::logins::description(), Index::NONE);
+        let service_accounts = kinds.add(service_accounts::description(), Index::NONE);
         let grants = kinds.add(grants::description(), grants::INDEX);
         let grants = Grants::new(grants, clusters.clone());
         let builtins = Builtins::register(kinds);
@@ -131,7 +137,15 @@ impl Ground {
         let ring: Arc<ArcSwap<_>> = keys.shared_ring();
         let settings = Settings::new(setting_objects.clone());
         let known = Arc::new(|| true);
-        let directory = Arc::new(UserDirectory::new(users.clone(), settings.clone(), known));
+        let accounts =
+            ServiceAccounts::new(service_accounts.clone(), settings.clone(), known.clone());
+        let directory = Arc::new(UserDirectory::new(UserDirectoryParts {
+            users: users.clone(),
+            known,
+            service_accounts: Some(accounts.clone()),
+            settings: settings.clone(),
+            clock: ManualClock::at(NOW),
+        }));
         let logins = Arc::new(Logins::new(user_logins, settings.clone()));
         let access: Arc<dyn Authorizer> =
             Arc::new(RbacAuthorizer::new(Arc::clone(&switches.access)));
@@ -177,6 +191,8 @@ impl Ground {
             keys,
             validity,
             minter: Arc::new(minter),
+            service_accounts,
+            accounts,
             directory,
             origins,
             quota: Arc::new(quota),
@@ -218,8 +234,13 @@ impl Ground {
         let reviewer = Arc::new(reviewer);
         let callers = ClusterAuthenticator::new(records);
         let recording = |logins: Arc<dyn Authenticator>| {
-            let (own, clock) = (Arc::clone(&self.logins), ManualClock::at(NOW));
-            Arc::new(RecordingAuthenticator::new(logins, own, clock))
+            let (own, users) = (Arc::clone(&self.logins), Arc::clone(&self.directory));
+            Arc::new(LoginAuthenticator::new(
+                logins,
+                own,
+                users,
+                ManualClock::at(NOW),
+            ))
         };
         let operations = KeyOperations::new(Arc::clone(&self.keys), self.sealed);
         let open_id = OpenId {
@@ -246,7 +267,13 @@ impl Ground {
         let (roles, bindings) = (self.roles, self.bindings);
         let bootstrap = async { builtins.bootstrap(roles, bindings).await.unwrap() };
         let authorizer = Arc::new(CeilingAuthorizer::new(
-            GrantAuthorizer::before(self.grants.clone(), rights::authorizer(&builtins)),
+            GrantAuthorizer::before(
+                self.grants.clone(),
+                Arc::new(HostAuthorizer::new(
+                    rights::authorizer(&builtins),
+                    self.accounts,
+                )),
+            ),
             Arc::clone(&self.validity),
             ManualClock::at(NOW),
         ));
@@ -264,6 +291,7 @@ impl Ground {
             logins: self.logins,
             secrets,
             minter: self.minter,
+            service_accounts: self.service_accounts,
             directory: self.directory,
             switches: self.switches,
             _keys: self.folder,

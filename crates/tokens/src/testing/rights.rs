@@ -86,12 +86,17 @@ pub(super) fn token_users() -> ClusterRole {
     }))
 }
 
+/// Returns the binding of the role to alice, bob and the ServiceAccount `default/ci` of the host.
 pub(super) fn alice_and_bob() -> ClusterRoleBinding {
     let group = "rbac.authorization.k8s.io";
     let user = |name: &str| json!({ "apiGroup": group, "kind": "User", "name": name });
     object(json!({
         "metadata": { "name": "token-users" },
         "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": "token-users" },
-        "subjects": [user("alice"), user("bob")],
+        "subjects": [
+            user("alice"),
+            user("bob"),
+            { "kind": "ServiceAccount", "namespace": "default", "name": "ci" },
+        ],
     }))
 }

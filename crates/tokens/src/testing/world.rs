@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use auth::rbac::Policy;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use machinery::meta::{Metadata, Object, ObjectKey, ObjectMeta};
 use management::cluster_secret::{Binding, Purpose};
 use serde_json::{Value, json};
@@ -52,6 +52,8 @@ pub struct World {
     pub secrets: Registry<Secret>,
     /// Mints tokens.
     pub minter: Arc<Minter>,
+    /// The ServiceAccounts of the host.
+    pub service_accounts: Registry<ServiceAccount>,
     /// The users that can be found.
     pub directory: Arc<UserDirectory>,
     /// The parts of the configuration that a test changes.

@@ -52,7 +52,7 @@ impl TokenResource {
     fn check_caller(&self, cx: &RequestContext, token: &Token) -> Result<(), Status> {
         let name = &cx.user.name;
         let Some(user) = self.parts.users.find(name) else {
-            let text = format!("user {name} is not a Rancher user");
+            let text = self.parts.users.unknown(name);
             return Err(Status::forbidden(
                 self.parts.registry.group_resource(),
                 "",

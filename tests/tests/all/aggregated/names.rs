@@ -155,7 +155,7 @@ impl Story {
         let answer = manager.post(record::PATH, &wanted).unwrap();
         let expected = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": format!("kubeconfigs.ext.cattle.io is forbidden: user {MANAGER} is not a Rancher user"),
+            "message": format!("kubeconfigs.ext.cattle.io is forbidden: user {MANAGER} is not a Rancher user. Names that begin with system: are never users"),
             "reason": "Forbidden", "code": 403,
             "details": { "group": "ext.cattle.io", "kind": "kubeconfigs" },
         });

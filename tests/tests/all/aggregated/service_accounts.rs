@@ -1,6 +1,6 @@
-//! ServiceAccounts of the host. Their names contain colons, so they are not users and get no
-//! kubeconfigs, regardless of user objects that claim their names. The rights that the host's roles
-//! grant them are effective as for any other user.
+//! ServiceAccounts of the host without the setting that permits them kubeconfigs. They are not users,
+//! regardless of user objects that claim their names. The rights that the host's roles grant them are
+//! effective as for any other user.
 
 use std::time::Duration;
 
@@ -57,7 +57,8 @@ fn no_user(ci: &Client) {
     let refused = ci.post(record::PATH, &record::wanted(json!({}))).unwrap();
     let refused = expect(refused, 403).unwrap().json().unwrap();
     let expect = "kubeconfigs.ext.cattle.io is forbidden: \
-        user system:serviceaccount:default:ci is not a Rancher user";
+        user system:serviceaccount:default:ci is not a Rancher user. \
+        An administrator can set the setting kubeconfig-service-accounts to host";
     assert_eq!(refused["message"], expect);
 }
 

@@ -47,6 +47,8 @@ ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create sub
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch clusters
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may patch clusters/status
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch users
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may create, patch users
+ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch serviceaccounts
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch settings
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch features
 ok       ServiceAccount kubeconfig-apiserver/kubeconfig-apiserver may get, list, watch nodes
