@@ -7,7 +7,7 @@ mod zone;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use admin::{CheckArgs, ClusterArgs, KeysArgs};
+use admin::{CheckArgs, ClusterArgs, KeysArgs, UserArgs};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 
 pub(crate) use aggregated::{AggregatedArgs, EtcdArgs, ListenArgs, StoreKind};
@@ -91,6 +91,16 @@ pub(crate) enum Command {
     ///   kubeconfig-apiserver cluster list
     #[command(verbatim_doc_comment)]
     Cluster(ClusterArgs),
+
+    /// Adds, lists, disables and removes users of a running server.
+    ///
+    /// Each command sends requests to the server as the user of a kubeconfig file, who must be an
+    /// administrator there. A user of a standalone server gets a first kubeconfig:
+    ///
+    ///   kubeconfig-apiserver user add dana --group team-a --data-dir ./data --file dana.kubeconfig
+    ///   kubeconfig-apiserver user list --data-dir ./data
+    #[command(verbatim_doc_comment)]
+    User(UserArgs),
 
     /// Lists, rotates and replaces the keys of a running server.
     ///

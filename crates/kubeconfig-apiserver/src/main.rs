@@ -21,7 +21,7 @@ mod version;
 use std::io::{BufRead, IsTerminal, stderr, stdin, stdout};
 use std::process::ExitCode;
 
-use admin::{Console, check, cluster, keys};
+use admin::{Console, check, cluster, keys, user};
 use anyhow::{Context, Result};
 use clap::Parser;
 use machinery::time::SystemClock;
@@ -66,6 +66,7 @@ fn run(command: Command, log: &Log) -> Result<()> {
             Command::Standalone(args) => standalone::run(*args, log).await,
             Command::Aggregated(args) => aggregated::run(*args, log).await,
             Command::Cluster(args) => cluster::run(&args, &console(), &SystemClock).await,
+            Command::User(args) => user::run(&args, &console(), &SystemClock, &pki::load).await,
             Command::Keys(args) => keys::run(&args, &console()).await,
             Command::Check(args) => check::run(&args, &console(), &SystemClock).await,
         }

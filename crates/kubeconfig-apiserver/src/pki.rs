@@ -1,10 +1,11 @@
 //! The certificates of a standalone server: its own CA, a serving certificate, and client
 //! certificates for its first users.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use certificates::{Certificate, Names, Pair, PrivateKeyPem, Validity};
 use jiff::SignedDuration;
 use machinery::time::Clock;
@@ -38,23 +39,9 @@ pub(crate) struct Authority {
 impl Authority {
     /// Loads the CA, or creates it at the first start.
     pub(crate) fn load_or_create(data: &DataDir, clock: Arc<dyn Clock>) -> Result<Self> {
-        let stored = (data.read(CA_CERTIFICATE)?, data.read_private(CA_KEY)?);
-        let authority = match stored {
-            (Some(certificate), Some(key)) => {
-                let text = |bytes| {
-                    String::from_utf8(bytes).context("the CA in the data folder is not PEM")
-                };
-                let key = PrivateKeyPem::new(text(key)?);
-                certificates::Authority::from_pem(&text(certificate)?, &key)
-                    .context("ca.crt and ca.key in the data folder cannot be used")?
-            }
-            (None, None) => create(data, &*clock)?,
-            (Some(_), None) => anyhow::bail!(
-                "ca.crt exists but ca.key is missing: restore ca.key, or remove ca.crt to start with a new CA"
-            ),
-            (None, Some(_)) => anyhow::bail!(
-                "ca.key exists but ca.crt is missing: restore ca.crt, or remove ca.key to start with a new CA"
-            ),
+        let authority = match stored(data)? {
+            Some(authority) => authority,
+            None => create(data, &*clock)?,
         };
         Ok(Self { authority, clock })
     }
@@ -90,6 +77,44 @@ impl Authority {
 
     fn leaf(&self) -> Validity {
         Validity::starting(self.clock.now(), LEAF_LIFE)
+    }
+}
+
+/// Loads the CA in the data folder of a server.
+///
+/// # Errors
+/// The folder has no CA, or another user could have read its key.
+pub(crate) fn load(folder: &Path) -> Result<certificates::Authority> {
+    let missing = || {
+        format!(
+            "{} is not the data folder of a standalone server: it has no {CA_KEY}",
+            folder.display()
+        )
+    };
+    if !folder.join(CA_KEY).exists() {
+        bail!(missing());
+    }
+    stored(&DataDir::open(folder)?)?.with_context(missing)
+}
+
+/// Returns the CA in a data folder, or `None` if the folder has none.
+fn stored(data: &DataDir) -> Result<Option<certificates::Authority>> {
+    match (data.read(CA_CERTIFICATE)?, data.read_private(CA_KEY)?) {
+        (Some(certificate), Some(key)) => {
+            let text =
+                |bytes| String::from_utf8(bytes).context("the CA in the data folder is not PEM");
+            let key = PrivateKeyPem::new(text(key)?);
+            certificates::Authority::from_pem(&text(certificate)?, &key)
+                .map(Some)
+                .context("ca.crt and ca.key in the data folder cannot be used")
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!(
+            "ca.crt exists but ca.key is missing: restore ca.key, or remove ca.crt to start with a new CA"
+        ),
+        (None, Some(_)) => bail!(
+            "ca.key exists but ca.crt is missing: restore ca.crt, or remove ca.key to start with a new CA"
+        ),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Kubeconfig files with client certificates for the server's first users. They give access before
 //! any token was issued.
 
-use anyhow::{Context, Result};
+use admin::user::FirstAccess;
+use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use certificates::{Pair, PrivateKeyPem};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::data_dir::DataDir;
 use crate::pki::Authority;
@@ -28,32 +29,13 @@ impl UserFile<'_> {
             Some(pair) => pair,
             None => authority.client(self.user, self.groups)?,
         };
-        let encode = |text: &str| STANDARD.encode(text);
-        let file = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{
-                "name": "kubeconfig-apiserver",
-                "cluster": {
-                    "server": url,
-                    "certificate-authority-data": encode(authority.certificate_pem()),
-                },
-            }],
-            "users": [{
-                "name": self.user,
-                "user": {
-                    "client-certificate-data": encode(&pair.certificate),
-                    "client-key-data": encode(pair.key.expose()),
-                },
-            }],
-            "contexts": [{
-                "name": self.user,
-                "context": { "cluster": "kubeconfig-apiserver", "user": self.user },
-            }],
-            "current-context": self.user,
-        });
-        let yaml =
-            serde_saphyr::to_string(&file).context("a kubeconfig cannot be written as YAML")?;
+        let access = FirstAccess {
+            server: url.to_owned(),
+            ca_pem: authority.certificate_pem().to_owned(),
+            user: self.user,
+            pair: &pair,
+        };
+        let yaml = access.kubeconfig()?;
         let is_written = data.read(self.file)?.as_deref() == Some(yaml.as_bytes());
         match is_written && data.check_private(self.file).is_ok() {
             true => Ok(()),

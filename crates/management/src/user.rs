@@ -12,8 +12,11 @@ use async_trait::async_trait;
 use auth::identity::Part;
 use jiff::Timestamp;
 use machinery::field::{self, ErrorList, Path};
+use machinery::meta::ObjectMeta;
 use machinery::table::Column;
+use machinery::validation::dns1123_subdomain;
 use serde_json::Value;
+use signing::secret::sha256_hex;
 
 use crate::description::describe;
 
@@ -29,6 +32,12 @@ pub fn description() -> Description {
 
 /// The index of users, which can be selected by name and labels only.
 pub const INDEX: Index<User> = Index::NONE;
+
+/// The maximum length of the readable part of the name of an object, in characters.
+const MAX_READABLE: usize = 40;
+
+/// The length of the part of a hash that distinguishes names whose readable parts are equal.
+const HASH: usize = 12;
 
 const COLUMNS: [Column; 5] = [
     Column::NAME,
@@ -93,9 +102,74 @@ fn principals(user: &User, live: Option<&User>) -> ErrorList {
     errors
 }
 
+/// Returns the object of a new user who logs in with this name.
+pub fn who_logs_in_as(name: &str) -> User {
+    User {
+        metadata: ObjectMeta {
+            name: Some(object_name(name)),
+            ..ObjectMeta::default()
+        },
+        display_name: name.to_owned(),
+        username: name.to_owned(),
+        principal_ids: vec![name.to_owned()],
+        enabled: Some(true),
+        ..User::default()
+    }
+}
+
+/// Returns the name of the object of a user: the name of the user if an object can have it, else its
+/// letters and digits and a part of its hash.
+fn object_name(user: &str) -> String {
+    if dns1123_subdomain(user).is_empty() {
+        return user.to_owned();
+    }
+    let is_kept = |letter: char| letter.is_ascii_alphanumeric();
+    let letters = user.chars().map(|letter| letter.to_ascii_lowercase());
+    let readable: String = letters
+        .map(|letter| if is_kept(letter) { letter } else { '-' })
+        .take(MAX_READABLE)
+        .collect();
+    let hash = &sha256_hex(user)[..HASH];
+    match readable.trim_matches('-') {
+        "" => format!("u-{hash}"),
+        readable => format!("{readable}-{hash}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_the_object_is_legal_and_readable() {
+        #[track_caller]
+        fn check(user: &str, expected: &str) {
+            let name = object_name(user);
+            assert_eq!(dns1123_subdomain(&name), [""; 0]);
+            let (readable, hash) = name.split_at(name.len().saturating_sub(HASH));
+            match expected.strip_suffix('#') {
+                Some(expected) => {
+                    assert_eq!((readable, hash), (expected, &sha256_hex(user)[..HASH]));
+                }
+                None => assert_eq!(name, expected),
+            }
+        }
+        check("alice", "alice");
+        check("alice.b", "alice.b");
+        check("Alice", "alice-#");
+        check("alice@example.com", "alice-example-com-#");
+        check("https://a.example#7", "https---a-example-7-#");
+        check(
+            "repo:org/x:ref:refs/heads/main",
+            "repo-org-x-ref-refs-heads-main-#",
+        );
+        check("日本", "u-#");
+        check(&"a".repeat(300), &format!("{}-#", "a".repeat(MAX_READABLE)));
+        check(
+            &format!("{}@b", "a".repeat(39)),
+            &format!("{}-#", "a".repeat(39)),
+        );
+    }
 
     fn user(principals: &[&str]) -> User {
         User {

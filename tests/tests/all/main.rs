@@ -73,3 +73,4 @@ mod server;
 mod tour;
 #[cfg(test)]
 mod transcripts;
+mod users;

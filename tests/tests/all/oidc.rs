@@ -39,7 +39,7 @@ pub(crate) fn start_with(provider: &OidcProvider, more: &[&str]) -> Server {
 }
 
 /// Returns a client that logs in by an ID token for this server.
-fn bound(server: &Server, provider: &OidcProvider, user: &str) -> (Client, BoundToken) {
+pub(crate) fn bound(server: &Server, provider: &OidcProvider, user: &str) -> (Client, BoundToken) {
     let url = server.url().unwrap();
     let token = provider.bound_id_token(user, &url).unwrap();
     (token.of(&server.anonymous().unwrap()), token)

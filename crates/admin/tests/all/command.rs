@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::rc::Rc;
 
-use admin::{CheckArgs, ClusterArgs, Console, KeysArgs, check, cluster, keys};
+use admin::{CheckArgs, ClusterArgs, Console, KeysArgs, UserArgs, check, cluster, keys, user};
+use anyhow::bail;
 use clap::Parser;
 use jiff::Timestamp;
 use machinery::testing::ManualClock;
@@ -18,6 +20,7 @@ const NOW: &str = "2026-01-02T03:04:05Z";
 enum Line {
     Cluster(ClusterArgs),
     Keys(KeysArgs),
+    User(UserArgs),
     Check(CheckArgs),
 }
 
@@ -64,6 +67,10 @@ pub(crate) async fn run_with(line: &str, answers: Option<&'static str>) -> Outpu
     let result = match line {
         Line::Cluster(args) => cluster::run(&args, &console, &*clock).await,
         Line::Keys(args) => keys::run(&args, &console).await,
+        Line::User(args) => {
+            let no_authority = |folder: &Path| bail!("{} has no CA", folder.display());
+            user::run(&args, &console, &*clock, &no_authority).await
+        }
         Line::Check(args) => check::run(&args, &console, &*clock).await,
     };
     Output {

@@ -16,4 +16,5 @@ mod oidc;
 mod register;
 mod remove;
 mod server_file;
+mod user;
 mod webhook;

@@ -8,20 +8,13 @@ use auth::user::RESERVED_PREFIX;
 use jiff::{SignedDuration, Timestamp};
 use machinery::meta::ObjectMeta;
 use machinery::status::Status;
-use machinery::validation::dns1123_subdomain;
 use management::settings::InvalidSetting;
-use signing::secret::sha256_hex;
+use management::user::who_logs_in_as;
 
 use super::UserDirectory;
 
 /// The time after which the time of the last login is written again.
 const REFRESH: SignedDuration = SignedDuration::from_hours(1);
-
-/// The maximum length of the readable part of a name, in characters.
-const MAX_READABLE: usize = 40;
-
-/// The length of the part of a hash that distinguishes names whose readable parts are equal.
-const HASH: usize = 12;
 
 impl UserDirectory {
     /// Creates the object of a user who logs in, or records the time of the login in it, if the
@@ -85,38 +78,9 @@ impl UserDirectory {
 
 /// Returns the object of a new user.
 fn user_of(name: &str, now: Timestamp) -> User {
-    let mut user = User {
-        metadata: ObjectMeta {
-            name: Some(object_name(name)),
-            ..ObjectMeta::default()
-        },
-        display_name: name.to_owned(),
-        username: name.to_owned(),
-        principal_ids: vec![name.to_owned()],
-        enabled: Some(true),
-        ..User::default()
-    };
+    let mut user = who_logs_in_as(name);
     set_last_login(&mut user.metadata, now);
     user
-}
-
-/// Returns the name of the object of a user: the name of the user if an object can have it, else its
-/// letters and digits and a part of its hash.
-fn object_name(user: &str) -> String {
-    if dns1123_subdomain(user).is_empty() {
-        return user.to_owned();
-    }
-    let is_kept = |letter: char| letter.is_ascii_alphanumeric();
-    let letters = user.chars().map(|letter| letter.to_ascii_lowercase());
-    let readable: String = letters
-        .map(|letter| if is_kept(letter) { letter } else { '-' })
-        .take(MAX_READABLE)
-        .collect();
-    let hash = &sha256_hex(user)[..HASH];
-    match readable.trim_matches('-') {
-        "" => format!("u-{hash}"),
-        readable => format!("{readable}-{hash}"),
-    }
 }
 
 /// Returns the time of the last login of a user, if it is recorded.
@@ -129,40 +93,4 @@ pub(super) fn last_login(user: &User) -> Option<Timestamp> {
 fn set_last_login(metadata: &mut ObjectMeta, now: Timestamp) {
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(LAST_LOGIN.to_owned(), now.as_second().to_string());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_the_object_is_legal_and_readable() {
-        #[track_caller]
-        fn check(user: &str, expected: &str) {
-            let name = object_name(user);
-            assert_eq!(dns1123_subdomain(&name), [""; 0]);
-            let (readable, hash) = name.split_at(name.len().saturating_sub(HASH));
-            match expected.strip_suffix('#') {
-                Some(expected) => {
-                    assert_eq!((readable, hash), (expected, &sha256_hex(user)[..HASH]));
-                }
-                None => assert_eq!(name, expected),
-            }
-        }
-        check("alice", "alice");
-        check("alice.b", "alice.b");
-        check("Alice", "alice-#");
-        check("alice@example.com", "alice-example-com-#");
-        check("https://a.example#7", "https---a-example-7-#");
-        check(
-            "repo:org/x:ref:refs/heads/main",
-            "repo-org-x-ref-refs-heads-main-#",
-        );
-        check("日本", "u-#");
-        check(&"a".repeat(300), &format!("{}-#", "a".repeat(MAX_READABLE)));
-        check(
-            &format!("{}@b", "a".repeat(39)),
-            &format!("{}-#", "a".repeat(39)),
-        );
-    }
 }
