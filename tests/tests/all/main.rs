@@ -73,4 +73,5 @@ mod server;
 mod tour;
 #[cfg(test)]
 mod transcripts;
+#[cfg(test)]
 mod users;

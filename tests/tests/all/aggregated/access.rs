@@ -165,7 +165,7 @@ fn of_an_account(host: &Host) {
             json!([CI, ["kubeconfig-apiserver:edit", "system:authenticated"]])
         );
     }
-    // Nobody else is that user.
+    // No other login is that user.
     let other = host.stranger(CI, None).unwrap();
     assert_eq!(other.get(record::PATH).unwrap().status, 401);
 
