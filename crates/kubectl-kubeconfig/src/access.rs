@@ -90,17 +90,40 @@ impl Access {
         name: &str,
         content: Content<'_>,
     ) -> Result<Answer> {
-        let path = match name {
-            "" => KUBECONFIGS.to_owned(),
-            name => format!("{KUBECONFIGS}/{name}"),
-        };
-        let answer = self.client.ask(method, &path, content, LIMIT).await?;
+        match name {
+            "" => self.send(method, KUBECONFIGS, content).await,
+            name => {
+                let path = format!("{KUBECONFIGS}/{name}");
+                let answer = self.client.ask(method, &path, content, LIMIT).await?;
+                self.success(answer)
+            }
+        }
+    }
+
+    /// Sends a request to a collection.
+    ///
+    /// # Errors
+    /// As for [`Access::ask`].
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        collection: &str,
+        content: Content<'_>,
+    ) -> Result<Answer> {
+        let answer = self.client.ask(method, collection, content, LIMIT).await?;
         match answer.status {
-            status if status.is_success() => Ok(answer),
-            StatusCode::NOT_FOUND if name.is_empty() => bail!(
+            StatusCode::NOT_FOUND => bail!(
                 "{} is not a kubeconfig-apiserver; choose one with --context or --server",
                 self.server
             ),
+            _ => self.success(answer),
+        }
+    }
+
+    /// Returns an answer if it is no error.
+    fn success(&self, answer: Answer) -> Result<Answer> {
+        match answer.status {
+            status if status.is_success() => Ok(answer),
             StatusCode::UNAUTHORIZED => bail!("{} rejected your credential", self.server),
             _ => bail!("{}", answer.refusal()),
         }

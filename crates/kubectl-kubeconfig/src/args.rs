@@ -9,8 +9,8 @@ mod people;
 
 pub(crate) use login::{LoginArgs, LogoutArgs};
 pub(crate) use people::{
-    CompletionArgs, CompletionFor, CreateArgs, DeleteArgs, ListArgs, MergeArgs, Output, PruneArgs,
-    ServerArgs, StatusArgs,
+    AccessArgs, AccessOutput, CompletionArgs, CompletionFor, CreateArgs, DeleteArgs, ListArgs,
+    MergeArgs, Output, PruneArgs, ServerArgs, StatusArgs,
 };
 
 /// Gets kubeconfigs from a kubeconfig-apiserver, and credentials for those that contain none.
@@ -74,6 +74,16 @@ pub(crate) enum Command {
 
     /// Lists your kubeconfigs at the server, with their expiry and state.
     List(ListArgs),
+
+    /// Lists who may use a cluster or which clusters a user may use, and why; for administrators
+    ///
+    /// The groups are those that a user or the members of a group have in the cluster. For a user, they
+    /// are those of the last logins, and those of grants.
+    ///
+    ///   kubectl kubeconfig access --cluster=prod
+    ///   kubectl kubeconfig access --user=dana@example.com
+    #[command(verbatim_doc_comment)]
+    Access(AccessArgs),
 
     /// Merges kubeconfig files into yours
     ///

@@ -1,5 +1,6 @@
 //! The interactive commands.
 
+pub(crate) mod access;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;

@@ -83,6 +83,7 @@ async fn command(command: Command, environment: &Environment, clock: &dyn Clock)
         Command::Logout(args) => login::log_out(&args, environment, clock).await,
         Command::Clean => login::clean(environment, clock).await,
         Command::Create(args) => create::run(&args, environment, clock).await,
+        Command::Access(args) => commands::access::run(&args, environment, clock).await,
         Command::List(args) => list::run(&args, environment, clock).await,
         Command::Merge(args) => merge::run(&args, environment).await,
         Command::Prune(args) => prune::run(&args, environment, clock).await,

@@ -8,7 +8,7 @@
 //! here:  serviceaccount:<host>:<namespace>:<name>          its records, grants and tokens
 //! ```
 //!
-//! A login is renamed when it arrives ([`ServiceAccounts::as_owner`]), and the host is asked about
+//! A login is renamed when it arrives (`ServiceAccounts::as_owner`), and the host is asked about
 //! its own name ([`HostAuthorizer`]). All other code knows one name only. Clusters get it as well:
 //! `system:serviceaccount:…` would be an account of the cluster itself.
 

@@ -107,6 +107,37 @@ pub(crate) enum Output {
     Yaml,
 }
 
+/// Flags of `access`.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["cluster", "user"])]
+pub(crate) struct AccessArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// Cluster, by ID.
+    #[arg(long, value_name = "ID")]
+    pub(crate) cluster: Option<String>,
+
+    /// User, by the name that the user logs in with.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// Output format.
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: AccessOutput,
+}
+
+/// The output formats of `access`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessOutput {
+    /// Columns.
+    Table,
+    /// The review from the server, in JSON.
+    Json,
+    /// The review from the server, in YAML.
+    Yaml,
+}
+
 /// Flags of `merge`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct MergeArgs {

@@ -233,6 +233,7 @@ mod tests {
             "clean",
             "create",
             "list",
+            "access",
             "merge",
             "prune",
             "delete",

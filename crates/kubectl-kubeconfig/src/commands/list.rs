@@ -47,7 +47,7 @@ async fn whole(access: &Access) -> Result<Value> {
     answer.json()
 }
 
-fn json(list: &Value) -> Result<String> {
+pub(super) fn json(list: &Value) -> Result<String> {
     let text = serde_json::to_string_pretty(list);
     let text = text.context("the list cannot be written as JSON")?;
     Ok(escaped(&text) + "\n")
@@ -90,7 +90,7 @@ fn shown(value: &Value) -> Value {
     }
 }
 
-fn yaml(list: &Value) -> Result<String> {
+pub(super) fn yaml(list: &Value) -> Result<String> {
     serde_saphyr::to_string(&shown(list)).context("the list cannot be written as YAML")
 }
 

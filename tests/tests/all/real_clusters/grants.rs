@@ -46,15 +46,13 @@ fn a_grant_is_all_that_a_team_needs() {
         "8h",
     ];
     assert_eq!(cells[..5], expected);
-    let review = json!({
-        "apiVersion": "ext.cattle.io/v1", "kind": "ClusterAccessReview",
-        "spec": { "clusterName": "a" },
-    });
-    let ask = ["create", "--validate=false", "-f", "-"];
-    let subjects = "-o=jsonpath={.status.entries[*].subject.name}";
-    let ask = [&ask[..], &[subjects]].concat();
-    let told = fleet.admin().run_with_input(&ask, &review.to_string());
-    assert_eq!(told.unwrap().stdout, "team-a");
+    let ask = ["kubeconfig", "access", "--cluster=a"];
+    let told = fleet.admin().with_plugin().unwrap().output(&ask).unwrap();
+    let expected = "\
+CLUSTER   SUBJECT   NAME     GROUPS                      REASON
+a         Group     team-a   kubeconfig-apiserver:edit   allowed by ClusterGrant \"team-a-prod\"
+";
+    assert_eq!(told, expected);
     let foreign = json!({
         "apiVersion": "ext.cattle.io/v1", "kind": "Kubeconfig", "spec": { "clusters": ["b"] },
     });
