@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use machinery::meta::{GroupResource, ObjectKey};
 use machinery::schema::Schema;
 use machinery::status::Status;
@@ -93,7 +93,11 @@ fn find<'a>(state: &'a ServerState, resource: &ResourceInfo) -> Option<&'a Arc<d
 ///
 /// # Errors
 /// 405 for other verbs; 400 for a namespace or name that is not a valid path segment.
-fn served_verb(description: &Description, cx: &RequestContext) -> Result<Verb, Status> {
+fn served_verb(
+    description: &Description,
+    cx: &RequestContext,
+    method: &Method,
+) -> Result<Verb, Status> {
     let unsupported = || {
         let resource = GroupResource::new(description.group, description.plural);
         Status::method_not_allowed(&resource, &cx.info.verb)
@@ -110,7 +114,9 @@ fn served_verb(description: &Description, cx: &RequestContext) -> Result<Verb, S
     let verb = verb.ok_or_else(unsupported)?;
     let across_namespaces = description.scope == Scope::Namespaced && target.namespace.is_empty();
     let fits = match verb {
-        Verb::List | Verb::Watch => true,
+        Verb::List => true,
+        // A path can ask for a watch with any method.
+        Verb::Watch => matches!(*method, Method::GET | Method::HEAD),
         Verb::Create if !target.subresource.is_empty() => target.named_by_path,
         Verb::Create | Verb::DeleteCollection => !target.named_by_path && !across_namespaces,
         Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => target.named_by_path,
@@ -181,7 +187,7 @@ impl<R: Resource> Endpoint for StoredEndpoint<R> {
         cx: RequestContext,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let verb = served_verb(self.description(), &cx)?;
+        let verb = served_verb(self.description(), &cx, request.method())?;
         let mut call = Call {
             resource: &self.resource,
             schema: &self.schema,

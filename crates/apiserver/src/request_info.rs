@@ -11,6 +11,9 @@ use percent_encoding::percent_decode_str;
 use crate::query::Query;
 use machinery::field_selector::FieldSelector;
 
+/// The verbs that a path can contain in front of the resource. They replace that of the method.
+const VERB_PREFIXES: [&str; 2] = ["proxy", "watch"];
+
 /// The parsed method, path and query of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RequestInfo {
@@ -36,8 +39,8 @@ pub struct ResourceInfo {
     pub resource: String,
     /// Subresource; empty for the object itself.
     pub subresource: String,
-    /// Object name; empty for a collection. A `metadata.name` field selector fills it on list,
-    /// watch and deletecollection.
+    /// Object name; empty for a collection. A `metadata.name` field selector fills it on list and
+    /// watch.
     pub name: String,
     /// True if the path named the object, and not a selector.
     pub named_by_path: bool,
@@ -68,16 +71,23 @@ impl RequestInfo {
         let Some((group, version, rest)) = split_group(&segments) else {
             return Some(non_resource());
         };
-        let (watch_prefix, rest) = match rest.split_first() {
-            Some((first, behind)) if first == "watch" && !behind.is_empty() => (true, behind),
-            _ => (false, rest),
+        let (prefix, rest) = match rest.split_first() {
+            Some((first, behind))
+                if VERB_PREFIXES.contains(&first.as_str()) && !behind.is_empty() =>
+            {
+                (Some(first.as_str()), behind)
+            }
+            _ => (None, rest),
         };
         let Some(mut resource) = resource_of(rest) else {
             return Some(non_resource());
         };
         resource.group = group;
         resource.version = version;
-        let verb = verb(method, &mut resource, query, watch_prefix);
+        let verb = match prefix {
+            Some(prefix) => prefix.to_owned(),
+            None => verb(method, &mut resource, query),
+        };
         Some(Self {
             verb,
             path: path.to_owned(),
@@ -157,25 +167,29 @@ fn resource_of(segments: &[String]) -> Option<ResourceInfo> {
     })
 }
 
-fn verb(method: &Method, resource: &mut ResourceInfo, query: &str, watch_prefix: bool) -> String {
+/// Returns the verb of a request without a verb in its path. Only collections are watched by a
+/// query.
+fn verb(method: &Method, resource: &mut ResourceInfo, query: &str) -> String {
     let named = resource.named_by_path;
-    let query = Query::parse(query);
-    let watches = watch_prefix || query.flag("watch");
     let verb = match method.as_str() {
         "POST" => "create",
-        "GET" | "HEAD" if watches => "watch",
         "GET" | "HEAD" if named => "get",
-        "GET" | "HEAD" => "list",
+        "GET" | "HEAD" => {
+            let query = Query::parse(query);
+            if let Some(name) = selected_name(&query) {
+                resource.name = name;
+            }
+            match query.flag("watch") {
+                true => "watch",
+                false => "list",
+            }
+        }
         "PUT" => "update",
         "PATCH" => "patch",
         "DELETE" if named => "delete",
         "DELETE" => "deletecollection",
         other => return other.to_ascii_lowercase(),
     };
-    let collection = !named && matches!(verb, "list" | "watch" | "deletecollection");
-    if let Some(name) = selected_name(&query).filter(|_| collection) {
-        resource.name = name;
-    }
     verb.to_owned()
 }
 
@@ -258,6 +272,21 @@ mod tests {
             Some([g, "v1", "", "rs", "x", ""]),
         );
         check(
+            "GET /apis/g.io/v1/rs/x?watch=1",
+            "get",
+            Some([g, "v1", "", "rs", "x", ""]),
+        );
+        check(
+            "DELETE /apis/g.io/v1/watch/rs/x",
+            "watch",
+            Some([g, "v1", "", "rs", "x", ""]),
+        );
+        check(
+            "GET /api/v1/proxy/namespaces/n/rs/x/a",
+            "proxy",
+            Some(["", "v1", "n", "rs", "x", "a"]),
+        );
+        check(
             "HEAD /apis/g.io/v1/rs/x",
             "get",
             Some([g, "v1", "", "rs", "x", ""]),
@@ -310,15 +339,18 @@ mod tests {
     }
 
     #[test]
-    fn a_name_selector_names_the_object_for_collections_only() {
+    fn a_name_selector_names_the_object_of_a_list_or_watch() {
         let g = "g.io";
         let query = "fieldSelector=metadata.name%3Dx";
-        for (verb, method) in [("list", "GET"), ("deletecollection", "DELETE")] {
-            let request = format!("{method} /apis/g.io/v1/rs?{query}");
+        for more in ["", "&watch=1"] {
+            let request = format!("GET /apis/g.io/v1/rs?{query}{more}");
+            let verb = if more.is_empty() { "list" } else { "watch" };
             check(&request, verb, Some([g, "v1", "", "rs", "x", ""]));
         }
-        let request = format!("POST /apis/g.io/v1/rs?{query}");
-        check(&request, "create", Some([g, "v1", "", "rs", "", ""]));
+        for (verb, method) in [("create", "POST"), ("deletecollection", "DELETE")] {
+            let request = format!("{method} /apis/g.io/v1/rs?{query}");
+            check(&request, verb, Some([g, "v1", "", "rs", "", ""]));
+        }
     }
 
     #[test]

@@ -257,7 +257,7 @@ fn is_plain_segment(segment: &str) -> bool {
 fn is_always_permitted(attributes: &Attributes) -> bool {
     match &attributes.target {
         Target::Path(path) => {
-            PATH_READS.contains(&attributes.verb.as_str())
+            attributes.verb == "get"
                 && DISCOVERY
                     .iter()
                     .any(|pattern| rule::url_covers(pattern, path))

@@ -59,7 +59,7 @@ impl<V: Review> Endpoint for ReviewEndpoint<V> {
         cx: RequestContext,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        served_verb(self.description(), &cx)?;
+        served_verb(self.description(), &cx, request.method())?;
         let representation = Representation::of_review(&request, &cx)?;
         let encoding = BodyEncoding::of(request.headers(), self.review.protobuf())?;
         let body = request_body::take(request.into_body()).await?;

@@ -150,7 +150,7 @@ fn selectors_that_cannot_be_read_are_400() {
     let text = "fieldSelector metadata.name doesn't match requested name";
     refused(
         &server,
-        &format!("{NOTES}/a?watch=1&fieldSelector=metadata.name%3Db"),
+        "/apis/test.example.com/v1/watch/namespaces/n/notes/a?fieldSelector=metadata.name%3Db",
         400,
         "BadRequest",
         text,

@@ -172,10 +172,18 @@ fn an_object_of_a_namespaced_kind_is_watched_by_name() {
     for name in ["a", "b"] {
         server.create(NOTES, json!({ "metadata": { "name": name } }));
     }
-    let mut watch = server.watch(&format!("{NOTES}/b?watch=1"));
+    let mut watch = server.watch(&format!("{NOTES}?watch=1&fieldSelector=metadata.name%3Db"));
     assert_eq!(watch.short(), "ADDED b@3");
-    let mut watch = server.watch("/apis/test.example.com/v1/watch/namespaces/n/notes/a");
+    let path = "/apis/test.example.com/v1/watch/namespaces/n/notes/a";
+    let mut watch = server.watch(path);
     assert_eq!(watch.short(), "ADDED a@2");
+    let got = server.get(&format!("{NOTES}/b?watch=1"));
+    assert_eq!((got.code, &got.json()["kind"]), (200, &json!("Note")));
+    let text = "watch is not supported on resources of kind \"notes.test.example.com\"";
+    for method in ["DELETE", "POST"] {
+        let call = Call::new(method, path);
+        check(&server, call, 405, "MethodNotAllowed", text);
+    }
 }
 
 /// Checks the response codes to anonymous callers. A handler is mounted at the paths `/files/` and

@@ -166,7 +166,7 @@ fn discovery_and_reviews_of_the_caller_always_pass() {
             "get /apis/apps/v1",
             "get /openapi/v3/apis/apps/v1",
             "get /version",
-            "head /healthz",
+            "get /healthz",
             "create authorization.k8s.io:selfsubjectaccessreviews",
             "create authorization.k8s.io:selfsubjectrulesreviews",
             "create authentication.k8s.io:selfsubjectreviews",

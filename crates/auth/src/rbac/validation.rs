@@ -126,19 +126,14 @@ fn validate_urls(rule: &PolicyRule, scope: Scope, path: &Path) -> ErrorList {
 }
 
 fn validate_resources(rule: &PolicyRule, path: &Path) -> ErrorList {
-    let resources = listed(&rule.resources);
     let mut errors = ErrorList::new();
     if listed(&rule.api_groups).is_empty() {
         let detail = "resource rules must supply at least one api group";
         errors.push(Error::required(&path.child("apiGroups"), detail));
     }
-    if resources.is_empty() {
+    if listed(&rule.resources).is_empty() {
         let detail = "resource rules must supply at least one resource";
         errors.push(Error::required(&path.child("resources"), detail));
-    }
-    if !listed(&rule.resource_names).is_empty() && resources.len() > 1 {
-        let detail = "resource names cannot apply to multiple resources";
-        errors.push(Error::required(&path.child("resourceNames"), detail));
     }
     errors
 }

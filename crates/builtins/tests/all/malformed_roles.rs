@@ -53,12 +53,6 @@ async fn rules_are_about_resources_or_about_paths() {
         {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]},
         {"verbs": ["get"], "nonResourceURLs": ["/healthz"], "resources": ["pods"]},
     ]});
-    let names = json!({"rules": [{
-        "verbs": ["get"],
-        "apiGroups": [""],
-        "resources": ["pods", "secrets"],
-        "resourceNames": ["a"],
-    }]});
     let both = wrong(
         "rules[1].nonResourceURLs",
         r#"["/healthz"]: rules cannot apply to both regular resources and non-resource URLs"#,
@@ -80,9 +74,6 @@ async fn rules_are_about_resources_or_about_paths() {
             ),
         ];
         check(&server, kind, nothing.clone(), &expected).await;
-        let text = "resource names cannot apply to multiple resources";
-        let expected = [required("rules[0].resourceNames", text)];
-        check(&server, kind, names.clone(), &expected).await;
     }
     check(
         &server,

@@ -2,6 +2,8 @@
 //!
 //! alice may do everything in both. Each cell of the snapshot is one request.
 
+mod property;
+
 use std::fmt::Write;
 
 use e2e::Client;
@@ -108,15 +110,7 @@ fn each_limit_permits_what_it_says() {
     let fleet = Fleet::start();
     let a = TestCluster::start(&Options::default()).unwrap();
     fleet.register("a", &a, &["alice"]);
-    let home = TempDir::new().unwrap();
-    let everything = ["create", "clusterrolebinding", "alice-all"];
-    let everything = [
-        &everything[..],
-        &["--clusterrole=cluster-admin", "--user=alice"],
-    ]
-    .concat();
-    admin_of(&a, home.path()).output(&everything).unwrap();
-    fleet.admin().output(&everything).unwrap();
+    permit_everything(&fleet, &a);
 
     let mut table = String::new();
     let ceilings = ceilings();
@@ -143,6 +137,19 @@ fn each_limit_permits_what_it_says() {
     }
     assert_data_eq!(table, file!["../../../snapshots/ceilings.txt"].raw());
     kubectl_tells_the_limits(&fleet);
+}
+
+/// Permits alice everything, here and in the cluster.
+fn permit_everything(fleet: &Fleet, a: &TestCluster) {
+    let home = TempDir::new().unwrap();
+    let everything = ["create", "clusterrolebinding", "alice-all"];
+    let everything = [
+        &everything[..],
+        &["--clusterrole=cluster-admin", "--user=alice"],
+    ]
+    .concat();
+    admin_of(a, home.path()).output(&everything).unwrap();
+    fleet.admin().output(&everything).unwrap();
 }
 
 /// Reviews of the user's own permissions are answered within the limits, here and at the cluster.
