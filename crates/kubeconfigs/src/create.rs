@@ -134,8 +134,9 @@ impl Kubeconfigs {
         if record.spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
+        let is_limited = record.spec.access.is_some() || origin.is_limited();
         let only_here = self
-            .go_through_gateway(cx, &record.spec, &mut clusters)
+            .go_through_gateway(cx, is_limited, &mut clusters)
             .await?;
         let generate = self.settle_generate_token(&mut record.spec)?;
         let ca_certs = self.settings.ca_certs()?;
@@ -159,23 +160,24 @@ impl Kubeconfigs {
     }
 
     /// Removes the entries that bypass the gateway for the clusters in which limits apply, because it
-    /// alone enforces them. Returns whether there are any.
+    /// alone enforces them. `is_limited` is true if limits apply in all clusters. Returns whether there
+    /// are any.
     pub(crate) async fn go_through_gateway(
         &self,
         cx: &RequestContext,
-        spec: &KubeconfigSpec,
+        is_limited: bool,
         clusters: &mut [FileCluster],
     ) -> Result<bool, Status> {
-        let mut is_limited = spec.access.is_some();
+        let mut has_limits = is_limited;
         for cluster in clusters {
             let granted = self.grants.ceilings(&cx.user, &cluster.id).await?;
-            is_limited |= !granted.is_empty();
-            if spec.access.is_some() || !granted.is_empty() {
+            if is_limited || !granted.is_empty() {
+                has_limits = true;
                 cluster.direct = None;
                 cluster.client_certificates = false;
             }
         }
-        Ok(is_limited)
+        Ok(has_limits)
     }
 
     /// Sets the managed endpoint as the only endpoint of each cluster.

@@ -33,7 +33,11 @@ impl Endpoints for Kubeconfigs {
         if spec.is_managed() {
             self.go_to_managed(&mut clusters)?;
         }
-        self.go_through_gateway(cx, spec, &mut clusters).await?;
+        let parent = record.status.parent_token.as_ref();
+        let inherits = |parent| self.origins.validity.is_limited(parent, self.now());
+        let is_limited = spec.access.is_some() || parent.is_some_and(inherits);
+        self.go_through_gateway(cx, is_limited, &mut clusters)
+            .await?;
         let ca_certs = self.settings.ca_certs()?;
         let file = FileSpec {
             record: Record {

@@ -68,6 +68,8 @@ pub struct Parent {
     groups: Vec<String>,
     /// The end of the token's life, or `None` for a token that does not expire.
     expires: Option<Timestamp>,
+    /// True if limits apply to the token, which only this server enforces.
+    is_limited: bool,
 }
 
 impl Origins {
@@ -103,17 +105,13 @@ impl Origins {
         let Some(token) = token else {
             return refused("the token of this request has no record");
         };
-        let reference = reference(&token);
-        if self
-            .validity
-            .check_as_parent(&reference, cx.clock.now())
-            .is_err()
-        {
+        let (reference, now) = (reference(&token), cx.clock.now());
+        if self.validity.check_as_parent(&reference, now).is_err() {
             return refused(&format!(
                 "the token of this request is not valid, or descends from {MAX_ANCESTORS} others"
             ));
         }
-        let current = self.validity.groups_by_name(name, cx.clock.now());
+        let current = self.validity.groups_by_name(name, now);
         let current = current.map(|groups| groups.of_login()).unwrap_or_default();
         let is_other = is_impersonated || cx.user.name != token.spec.user_id;
         let (groups, groups_source) = match is_other {
@@ -124,7 +122,10 @@ impl Origins {
             user_uid,
             groups,
             groups_source,
-            parent: Some(Parent::of(&token)),
+            parent: Some(Parent {
+                is_limited: self.validity.is_limited(&reference, now),
+                ..Parent::of(&token)
+            }),
         })
     }
 
@@ -224,6 +225,11 @@ impl Origin {
         }
     }
 
+    /// Returns whether the record has limits, which only this server enforces.
+    pub fn is_limited(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.is_limited)
+    }
+
     /// Returns the maximum lifetime of a record, which is zero if the token of the request has
     /// expired, or `None` if the origin sets no limit.
     pub fn max_ttl(&self, now: Timestamp) -> Option<SignedDuration> {
@@ -252,6 +258,7 @@ impl Parent {
             clusters: ClusterScope::of(token),
             groups: token.spec.groups.clone(),
             expires: token.expires_at(),
+            is_limited: token.spec.access.is_some(),
         }
     }
 }

@@ -310,6 +310,14 @@ impl Validity {
         self.check_parent(token, now, &mut Lineage::default())
     }
 
+    /// Returns whether limits apply to everything that descends from a token, or the token is not
+    /// valid, according to the records in memory.
+    pub fn is_limited(&self, token: &TokenReference, now: Timestamp) -> bool {
+        let mut lineage = Lineage::default();
+        let checked = self.check_parent(token, now, &mut lineage);
+        checked.is_err() || !lineage.ceilings.is_empty()
+    }
+
     /// Returns the only `iss` of valid tokens.
     pub fn issuer(&self) -> &str {
         self.parts.verifier.issuer()

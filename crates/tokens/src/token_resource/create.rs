@@ -38,9 +38,11 @@ impl TokenResource {
             self.parts.quota.count_create(cx).await?;
         }
         let resource = self.parts.registry.group_resource();
+        let origin = self.parts.origins.of(cx, resource).await?;
         let minting = Minting {
             cx,
-            origin: self.parts.origins.of(cx, resource).await?,
+            is_limited: origin.is_limited(),
+            origin,
             dry_run,
         };
         match token.spec.kubeconfig_name.is_empty() {
@@ -103,7 +105,7 @@ impl TokenResource {
     /// Creates a credential for a record of the caller: a token, or a client certificate.
     async fn create_exchanged(
         &self,
-        minting: Minting<'_>,
+        mut minting: Minting<'_>,
         mut token: Token,
     ) -> Result<Token, Status> {
         if !self.parts.exchange.is_enabled() {
@@ -131,6 +133,9 @@ impl TokenResource {
         }
         let cluster = token.spec.cluster_name.clone();
         exchange::bind(&mut token, &record);
+        let parent = record.status.parent_token.as_ref();
+        minting.is_limited |=
+            parent.is_some_and(|parent| self.parts.exchange.validity.is_limited(parent, now));
         let left = exchange::left(&record, now);
         if !token.spec.certificate_signing_request.is_empty() {
             let mut certified = self.certify(minting, token, left).await?;
@@ -167,9 +172,9 @@ impl TokenResource {
         left: SignedDuration,
     ) -> Result<Token, Status> {
         let cx = minting.cx;
-        if self.is_limited(cx, &token.spec).await? {
+        if self.is_limited(&minting, &token.spec).await? {
             return Err(Status::bad_request(
-                "a client certificate cannot be limited: the kubeconfig or your grant has spec.access, so request a token",
+                "a client certificate cannot be limited: spec.access of the kubeconfig, of a token that it comes from, or of your grant applies; request a token instead",
             ));
         }
         let cluster = self
@@ -207,7 +212,7 @@ impl TokenResource {
     /// Stores a token and returns it with its bearer token, which only this response carries.
     async fn store(&self, minting: &Minting<'_>, mut token: Token) -> Result<Token, Status> {
         set_expiry(&mut token);
-        token.status.only_here = self.is_limited(minting.cx, &token.spec).await?;
+        token.status.only_here = self.is_limited(minting, &token.spec).await?;
         minting.origin.describe(&mut token.status);
         self.parts.minter.check_groups(&token)?;
         let demand = Demand {
@@ -236,16 +241,16 @@ impl TokenResource {
         Ok(stored)
     }
 
-    /// Returns whether limits apply to a token, of its own or of grants.
-    async fn is_limited(&self, cx: &RequestContext, spec: &TokenSpec) -> Result<bool, Status> {
-        if spec.access.is_some() {
+    /// Returns whether limits apply to a token: its own, inherited ones, or those of grants.
+    async fn is_limited(&self, minting: &Minting<'_>, spec: &TokenSpec) -> Result<bool, Status> {
+        if spec.access.is_some() || minting.is_limited {
             return Ok(true);
         }
         for cluster in spec.cluster_names.iter().chain([&spec.cluster_name]) {
             if !self
                 .parts
                 .grants
-                .ceilings(&cx.user, cluster)
+                .ceilings(&minting.cx.user, cluster)
                 .await?
                 .is_empty()
             {
@@ -311,6 +316,8 @@ impl TokenResource {
 struct Minting<'a> {
     cx: &'a RequestContext,
     origin: Origin,
+    /// True if limits apply to the token because of where it comes from.
+    is_limited: bool,
     dry_run: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Tokens with `spec.access`.
 
-use api::ext::Token;
+use api::ext::{Token, TokenReference};
 use apiserver::testing::{Answer, NOW};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -137,6 +137,62 @@ async fn what_a_limited_token_creates_has_its_limits() {
     );
 }
 
+/// Returns rules for tokens, and for the cluster `c-a`.
+fn minting_rules() -> Value {
+    json!({ "rules": [
+        { "apiGroups": ["ext.cattle.io"], "resources": ["kubeconfigs", "tokens"], "verbs": ["*"] },
+        { "apiGroups": ["management.cattle.io"], "resources": ["clusters"], "verbs": ["get"] },
+    ] })
+}
+
+/// Clusters that verify tokens and certificates themselves do not know the limits of the parent.
+#[tokio::test]
+async fn what_a_limited_token_creates_is_for_this_server_only() {
+    let world = World::start().await;
+    let for_a = json!({ "clusterName": "c-a" });
+    let spec = json!({ "clusterNames": ["local", "c-a"], "access": minting_rules() });
+    let parent = made(&world, spec).await;
+    let child = world.create_token(&parent.bearer, for_a.clone()).await;
+    assert_eq!(child.body["status"]["onlyHere"], true);
+    let child = Minted::of(&child);
+    assert_eq!(claims(&child)["aud"], json!(["cluster:*"]));
+
+    let open = made(&world, json!({ "clusterNames": ["local", "c-a"] })).await;
+    let child = world.create_token(&open.bearer, for_a).await;
+    assert_eq!(child.body["status"]["onlyHere"], Value::Null);
+    assert_eq!(claims(&Minted::of(&child))["aud"], json!(["cluster:c-a"]));
+}
+
+/// A record of alice that a limited token created, and a record that alice exchanges with one.
+#[tokio::test]
+async fn an_exchanged_credential_has_the_limits_of_its_origin() {
+    let world = World::start().await;
+    let spec = json!({ "clusterNames": ["local", "c-a"], "access": minting_rules() });
+    let parent = made(&world, spec).await;
+    let stored: Token = world
+        .tokens
+        .cache()
+        .get(ObjectKey::cluster(&parent.name))
+        .unwrap();
+    exchange::record(&world, |record| {
+        record.status.parent_token = Some(TokenReference {
+            name: parent.name.clone(),
+            uid: stored.metadata.uid.clone().unwrap(),
+        });
+    })
+    .await;
+    let spec = json!({ "kubeconfigName": "kubeconfig-abcde", "clusterName": "c-a" });
+    let mut certificate = spec.clone();
+    certificate["certificateSigningRequest"] = json!("x");
+    let refused = "a client certificate cannot be limited: spec.access of the kubeconfig, of a token that it comes from, or of your grant applies; request a token instead";
+    for caller in ["as:alice", &parent.bearer] {
+        let token = world.create_token(caller, spec.clone()).await;
+        assert_eq!(token.body["status"]["onlyHere"], true, "{caller}");
+        let asked = world.create_token(caller, certificate.clone()).await;
+        told(&asked, 400, refused);
+    }
+}
+
 #[tokio::test]
 async fn a_token_without_a_record_may_do_nothing() {
     let world = World::start().await;
@@ -172,7 +228,7 @@ async fn an_exchanged_credential_has_the_limits_of_its_kubeconfig() {
     told(&world.create_token("as:alice", wider).await, 400, refused);
     let mut certificate = spec;
     certificate["certificateSigningRequest"] = json!("x");
-    let refused = "a client certificate cannot be limited: the kubeconfig or your grant has spec.access, so request a token";
+    let refused = "a client certificate cannot be limited: spec.access of the kubeconfig, of a token that it comes from, or of your grant applies; request a token instead";
     told(
         &world.create_token("as:alice", certificate).await,
         400,
