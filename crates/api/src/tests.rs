@@ -218,6 +218,7 @@ fn the_kubeconfig_spec_is_published_as_documented() {
                 "includeDefaultEntry": {"type": ["boolean", "null"]},
                 "namespace": {"type": "string"},
                 "suspended": {"type": ["boolean", "null"]},
+                "tokenName": { "type": "string" },
                 "ttl": {"type": "integer", "format": "int64"},
             },
         })

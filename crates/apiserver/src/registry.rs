@@ -17,7 +17,7 @@ use std::sync::Arc;
 use machinery::meta::{GroupResource, MetadataExt, Object, ObjectKey};
 use machinery::status::Status;
 use machinery::time::Clock;
-use storage::cache::{CacheBuilder, Collection};
+use storage::cache::{CacheBuilder, Collection, Decode};
 use storage::{Key, Revision, Store};
 
 pub use cached::Cached;
@@ -27,7 +27,7 @@ pub use snapshot::Snapshot;
 pub use stored::Stored;
 
 use crate::description::{Description, Scope};
-use crate::stored_object::{Index, Indexer, StoredObject};
+use crate::stored_object::{Index, Indexer, StoredObject, encode_stored};
 
 /// The registries of a server's kinds, over one store and one cache.
 pub struct Registries {
@@ -201,6 +201,23 @@ impl<T: Object> Registry<T> {
                 object.name(),
             ))
         })
+    }
+
+    /// Returns a copy of an object that differs in what `amend` changes, for one response. Returns
+    /// `None` if the object cannot be read.
+    pub fn amended(
+        &self,
+        object: &StoredObject,
+        amend: impl FnOnce(&mut T),
+    ) -> Option<Arc<StoredObject>> {
+        let mut amended = self.decode(object).ok()?;
+        amend(&mut amended);
+        let json = encode_stored(&self.inner.description, &mut amended).ok()?;
+        let decoded = self
+            .inner
+            .indexer
+            .decode(object.key(), &json.into(), object.revision());
+        Some(Arc::new(decoded))
     }
 
     /// Returns the key of this object.

@@ -82,6 +82,12 @@ pub trait Resource: Send + Sync + 'static {
         Ok(Visibility::Everything)
     }
 
+    /// Returns the object that this caller gets, alone or in a list, or `None` if it is the stored
+    /// object. Watches show the stored object to all callers.
+    fn personal(&self, _cx: &RequestContext, _object: &StoredObject) -> Option<Arc<StoredObject>> {
+        None
+    }
+
     /// Sets the defaults and the server-owned fields of an object before it is created.
     fn prepare_create(
         &self,

@@ -106,10 +106,14 @@ impl Kubeconfigs {
         self.check_user(&cx.user.name)?;
         check_clusters(&record.spec)?;
         check_endpoint(&record.spec)?;
-        let origin = self.origins.of(cx, &group_resource()).await?;
-        let left = origin.max_ttl(self.now());
+        let token = &record.spec.token_name;
+        let origin = self.origins.of_token(cx, &group_resource(), token).await?;
+        if !token.is_empty() && !origin.names(LOCAL) {
+            record.spec.include_default_entry.get_or_insert(false);
+            check_clusters(&record.spec)?;
+        }
         let asked = record.spec.ttl;
-        record.spec.ttl = ttl::settle(asked, left, &self.settings)?;
+        record.spec.ttl = ttl::settle(asked, &origin, self.now(), &self.settings)?;
         let host = self.server_host(cx)?;
         self.clusters.check_local(&record.spec).await?;
         let Settled { resolved, groups } = match &self.settled {

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use machinery::status::Status;
 use machinery::validation::dns1123_subdomain;
 use management::cluster::may_get;
+use tokens::origin::Origin;
 
 use crate::file::FileCluster;
 use crate::request::{ReadCluster, Resolved, group_resource};
@@ -122,7 +123,7 @@ impl Downloads {
     fn admin_ttl(&self) -> Result<i64, Status> {
         let settings = &self.kubeconfigs.settings;
         let limit = settings.admin_token_ttl()?;
-        let usual = ttl::settle(0, None, settings)?;
+        let usual = ttl::settle(0, &Origin::default(), self.kubeconfigs.now(), settings)?;
         Ok(limit.map_or(usual, |limit| usual.min(limit.as_secs())))
     }
 }

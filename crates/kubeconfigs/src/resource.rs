@@ -64,6 +64,9 @@ pub const INDEX: Index<Kubeconfig> = Index {
             let (named, resolved) = (&record.spec.clusters, &record.status.clusters);
             named.iter().chain(resolved).cloned().collect()
         }),
+        ("spec.tokenName", |record| {
+            vec![record.spec.token_name.clone()]
+        }),
         ("status.userName", |record| {
             vec![record.status.user_name.clone()]
         }),
@@ -209,6 +212,7 @@ impl Resource for Kubeconfigs {
             ("spec.endpoint", new.endpoint == old.endpoint),
             ("spec.access", new.access == old.access),
             ("spec.namespace", new.namespace == old.namespace),
+            ("spec.tokenName", new.token_name == old.token_name),
             ("spec.ttl", new.ttl == old.ttl),
             (
                 "spec.includeDefaultEntry",

@@ -1,27 +1,27 @@
 //! The lifetime of a new kubeconfig. The rules are those of Rancher.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use machinery::status::Status;
 use management::settings::{Settings, TtlLimits};
+use tokens::origin::Origin;
 use tokens::token_record::MAX_TTL;
 
 /// Returns the lifetime of a new kubeconfig in seconds: the requested one if it is allowed, or the
-/// default for 0. `left` is the remaining lifetime of the token that authenticated the request, if
-/// there is one.
+/// default for 0, within what the origin of the record permits now.
 ///
 /// # Errors
 /// 400 for a lifetime that is not allowed; 500 for invalid settings.
 pub(crate) fn settle(
     asked: i64,
-    left: Option<SignedDuration>,
+    origin: &Origin,
+    now: Timestamp,
     settings: &Settings,
 ) -> Result<i64, Status> {
     let limits = settings.kubeconfig_ttl();
     let limits = limits
         .map_err(|error| Status::internal(format!("error getting default token TTL: {error}")))?;
     let ttl = within(asked, limits).map_err(Status::bad_request)?;
-    let ttl = within_token(asked, ttl, left.map(|left| left.as_secs()));
-    ttl.map_err(Status::bad_request)
+    within_token(asked, ttl, origin, now).map_err(Status::bad_request)
 }
 
 /// Rejects a requested lifetime that exceeds what grants permit for a cluster. Shortens the default
@@ -44,15 +44,14 @@ pub(crate) fn within_grants(
     }
 }
 
-/// Rejects a requested lifetime that exceeds that of the token that authenticated the request.
+/// Rejects a requested lifetime that exceeds that of the token that the record descends from.
 /// Shortens the default instead.
-fn within_token(asked: i64, ttl: i64, left: Option<i64>) -> Result<i64, String> {
-    match left {
-        Some(left) if left < 1 => {
-            Err("the token of this request expires too soon to create another".to_owned())
-        }
+fn within_token(asked: i64, ttl: i64, origin: &Origin, now: Timestamp) -> Result<i64, String> {
+    let (token, hint) = (origin.token(), origin.hint());
+    match origin.max_ttl(now).map(|left| left.as_secs()) {
+        Some(left) if left < 1 => Err(format!("{token} expires too soon to create another")),
         Some(left) if asked > left => Err(format!(
-            "spec.ttl {asked} exceeds the remaining {left} seconds of the token of this request: log in instead"
+            "spec.ttl {asked} exceeds the remaining {left} seconds of {token}{hint}"
         )),
         Some(left) => Ok(ttl.min(left)),
         None => Ok(ttl),
@@ -73,6 +72,10 @@ fn within(asked: i64, limits: TtlLimits) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
+    use api::ext::{Token, TokenSpec};
+    use machinery::meta::{ObjectMeta, Time};
+    use tokens::origin::Parent;
+
     use super::*;
 
     #[track_caller]
@@ -90,13 +93,34 @@ mod tests {
 
     #[test]
     fn what_a_token_mints_ends_with_the_token() {
-        assert_eq!(within_token(0, 30, None), Ok(30));
-        assert_eq!(within_token(0, 30, Some(20)), Ok(20));
-        assert_eq!(within_token(20, 20, Some(20)), Ok(20));
+        #[track_caller]
+        fn check(asked: i64, left: Option<i64>, expected: Result<i64, &str>) {
+            let now = Timestamp::UNIX_EPOCH;
+            let origin = match left {
+                Some(left) => Origin {
+                    parent: Some(Parent::of(&Token {
+                        spec: TokenSpec {
+                            ttl: left * 1000,
+                            ..TokenSpec::default()
+                        },
+                        metadata: ObjectMeta {
+                            creation_timestamp: Some(Time(now)),
+                            ..ObjectMeta::default()
+                        },
+                        ..Token::default()
+                    })),
+                    ..Origin::default()
+                },
+                None => Origin::default(),
+            };
+            let found = within_token(asked, asked.max(20).min(30), &origin, now);
+            assert_eq!(found, expected.map_err(str::to_owned));
+        }
+        check(30, None, Ok(30));
+        check(0, Some(10), Ok(10));
+        check(20, Some(20), Ok(20));
         let told = "spec.ttl 21 exceeds the remaining 20 seconds of the token of this request: log in instead";
-        assert_eq!(within_token(21, 21, Some(20)), Err(told.to_owned()));
-        let told = "the token of this request expires too soon to create another";
-        assert_eq!(within_token(0, 30, Some(0)), Err(told.to_owned()));
+        check(21, Some(20), Err(told));
     }
 
     #[test]

@@ -56,14 +56,16 @@ pub struct Origin {
     pub groups: Vec<String>,
     /// The source of the login ([`auth::Login::source`]). Empty for an impersonated user.
     pub groups_source: String,
-    /// The token that authenticated the request, or `None` for a login.
+    /// The token that authenticated the request or that the request names, or `None` for a login.
     pub parent: Option<Parent>,
 }
 
-/// The token that authenticated a request, and the bounds of what it mints.
+/// The token that a record descends from, and the bounds that follow from it.
 #[derive(Clone, Debug)]
 pub struct Parent {
     reference: TokenReference,
+    /// True if the request names the token. Otherwise the token authenticated the request.
+    is_named: bool,
     clusters: ClusterScope,
     groups: Vec<String>,
     /// The end of the token's life, or `None` for a token that does not expire.
@@ -129,6 +131,52 @@ impl Origins {
         })
     }
 
+    /// Returns the origin of a request to create a record that descends from a token of the caller.
+    /// An empty name stands for no token.
+    ///
+    /// # Errors
+    /// As for [`Origins::of`], and 400 if the caller has no such token or it is not valid.
+    pub async fn of_token(
+        &self,
+        cx: &RequestContext,
+        resource: &GroupResource,
+        name: &str,
+    ) -> Result<Origin, Status> {
+        let origin = self.of(cx, resource).await?;
+        if name.is_empty() || origin.reference().is_some_and(|parent| parent.name == name) {
+            return Ok(origin);
+        }
+        if origin.parent.is_some() {
+            let text = format!(
+                "the token of this request cannot name another token, {name}: log in instead"
+            );
+            return Err(Status::forbidden(resource, "", &text));
+        }
+        let refused = |why: &str| Err(Status::bad_request(format!("spec.tokenName: {why}")));
+        let token = self.tokens.store().get(ObjectKey::cluster(name)).await?;
+        let own = token.filter(|token| token.spec.user_id == cx.user.name);
+        let Some(token) = own else {
+            return refused(&format!("you have no token {name}"));
+        };
+        let (reference, now) = (reference(&token), cx.clock.now());
+        if self.validity.check_as_parent(&reference, now).is_err() {
+            return refused(&format!(
+                "token {name} is not valid, or descends from {MAX_ANCESTORS} others"
+            ));
+        }
+        let groups = self.validity.groups_by_name(name, now);
+        Ok(Origin {
+            groups: groups.map(|groups| groups.of_login()).unwrap_or_default(),
+            groups_source: token.status.groups_source.clone(),
+            parent: Some(Parent {
+                is_named: true,
+                is_limited: self.validity.is_limited(&reference, now),
+                ..Parent::of(&token)
+            }),
+            ..origin
+        })
+    }
+
     /// Records the login of a request that creates a record, before the record is stored.
     ///
     /// # Errors
@@ -178,12 +226,11 @@ impl Origin {
     /// # Errors
     /// 403 if it may not.
     pub fn check_name(&self, cluster: &str, resource: &GroupResource) -> Result<(), Status> {
-        let parent = self.parent.as_ref();
-        if parent.is_none_or(|parent| parent.clusters.names(cluster)) {
+        if self.names(cluster) {
             return Ok(());
         }
-        let text =
-            format!("the token of this request is not for cluster {cluster}: log in instead");
+        let (token, hint) = (self.token(), self.hint());
+        let text = format!("{token} is not for cluster {cluster}{hint}");
         Err(Status::forbidden(resource, "", &text))
     }
 
@@ -200,8 +247,9 @@ impl Origin {
         if self.may_reach(cluster) {
             return Ok(());
         }
+        let (token, hint) = (self.token(), self.hint());
         let text = format!(
-            "the token of this request is for an earlier cluster {}, which was deleted: log in instead",
+            "{token} is for an earlier cluster {}, which was deleted{hint}",
             cluster.name
         );
         Err(Status::forbidden(resource, "", &text))
@@ -217,12 +265,35 @@ impl Origin {
         };
         match groups.iter().find(|group| !parent.groups.contains(group)) {
             Some(group) => {
-                let text =
-                    format!("the token of this request is not for group {group}: log in instead");
+                let (token, hint) = (self.token(), self.hint());
+                let text = format!("{token} is not for group {group}{hint}");
                 Err(Status::forbidden(resource, "", &text))
             }
             None => Ok(()),
         }
+    }
+
+    /// Returns the token that the record descends from, as the subject of an error.
+    pub fn token(&self) -> String {
+        let named = self.parent.as_ref().filter(|parent| parent.is_named);
+        named.map_or_else(
+            || "the token of this request".to_owned(),
+            |parent| format!("token {}", parent.reference.name),
+        )
+    }
+
+    /// Returns the remedy at the end of an error about the token.
+    pub fn hint(&self) -> &'static str {
+        match self.parent.as_ref().is_some_and(|parent| parent.is_named) {
+            true => "",
+            false => ": log in instead",
+        }
+    }
+
+    /// Returns whether the record may reach a cluster of this name.
+    pub fn names(&self, cluster: &str) -> bool {
+        let parent = self.parent.as_ref();
+        parent.is_none_or(|parent| parent.clusters.names(cluster))
     }
 
     /// Returns whether the record has limits, which only this server enforces.
@@ -255,6 +326,7 @@ impl Parent {
     pub fn of(token: &Token) -> Self {
         Self {
             reference: reference(token),
+            is_named: false,
             clusters: ClusterScope::of(token),
             groups: token.spec.groups.clone(),
             expires: token.expires_at(),

@@ -17,7 +17,7 @@ use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::resource::{Resource, Update, Visibility, Write, owner_visibility};
-use apiserver::stored_object::{Index, Owner};
+use apiserver::stored_object::{Index, Owner, StoredObject};
 use async_trait::async_trait;
 use grants::GrantLimits;
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use crate::exchange::Exchange;
 use crate::minter::Minter;
-use crate::origin::Origins;
+use crate::origin::{Origins, token_of};
 use crate::quota::{Growth, Quota};
 use crate::suspension::Suspension;
 use crate::token_record::set_expiry;
@@ -162,6 +162,15 @@ impl Resource for TokenResource {
     async fn visibility(&self, cx: &RequestContext, verb: Verb) -> Result<Visibility, Status> {
         let uid = self.parts.users.uid(&cx.user.name);
         owner_visibility(cx, verb, &uid).await
+    }
+
+    fn personal(&self, cx: &RequestContext, object: &StoredObject) -> Option<Arc<StoredObject>> {
+        let current = token_of(&cx.authenticated)?;
+        let is_current = object.name() == current;
+        let registry = &self.parts.registry;
+        is_current
+            .then(|| registry.amended(object, |token| token.status.current = true))
+            .flatten()
     }
 
     fn prepare_create(&self, cx: &RequestContext, token: &mut Token) -> Result<(), Status> {

@@ -144,6 +144,15 @@ pub struct KubeconfigSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<bool>,
 
+    /// The name of one of your tokens (`tokens.ext.cattle.io`). The file then has the permissions of
+    /// this token: its clusters, its limits and its groups at most. It ends with the token, and the
+    /// default entry is omitted if the token is not for this server. Immutable.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub token_name: String,
+
     /// The lifetime of the tokens of the file, in seconds, counted from creation. Must be positive
     /// and must not exceed the maximum set for this server. 0 or absent selects the setting
     /// `kubeconfig-default-token-ttl-minutes`. Immutable.

@@ -37,5 +37,7 @@ pub(super) async fn handle<R: Resource>(
     if object.broken().is_some() {
         registry.decode(object)?;
     }
+    let personal = call.resource.personal(call.cx, object);
+    let object = personal.as_ref().unwrap_or(object);
     representation.object(call.resource, StatusCode::OK, object)
 }

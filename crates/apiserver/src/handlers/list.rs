@@ -61,7 +61,8 @@ pub(crate) async fn page<R: Resource>(
             continue;
         }
         if options.limit == 0 || items.len() < options.limit {
-            items.push(Arc::clone(object));
+            let personal = call.resource.personal(call.cx, object);
+            items.push(personal.unwrap_or_else(|| Arc::clone(object)));
             last = Some(key);
             continue;
         }

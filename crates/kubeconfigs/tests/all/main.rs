@@ -14,6 +14,7 @@ mod grants;
 mod select;
 #[cfg(test)]
 mod star;
+mod token;
 #[cfg(test)]
 mod update;
 #[cfg(test)]

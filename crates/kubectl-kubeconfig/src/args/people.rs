@@ -57,6 +57,10 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "BOOL")]
     pub(crate) generate_token: Option<bool>,
 
+    /// Give the file the permissions of one of your tokens, by name, and end it with that token.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from_token: Option<String>,
+
     /// Limit the file to reads, without Secrets.
     #[arg(long)]
     pub(crate) read_only: bool,

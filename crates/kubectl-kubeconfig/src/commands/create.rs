@@ -121,7 +121,9 @@ fn request(args: &CreateArgs) -> Value {
 
 fn spec(args: &CreateArgs) -> KubeconfigSpec {
     let mut clusters = args.cluster.clone();
-    if args.all_clusters {
+    // Without a choice, a file of a token is for all clusters of the token.
+    let is_open = args.from_token.is_some() && clusters.is_empty();
+    if args.all_clusters || is_open {
         clusters = vec![ext::kubeconfig::ALL_CLUSTERS.to_owned()];
     }
     let limits = ext::Access {
@@ -136,6 +138,7 @@ fn spec(args: &CreateArgs) -> KubeconfigSpec {
         description: args.description.clone().unwrap_or_default(),
         include_default_entry: args.no_default_entry.then_some(false),
         generate_token: args.generate_token,
+        token_name: args.from_token.clone().unwrap_or_default(),
         ttl: args.ttl.map_or(0, |ttl| ttl.as_secs()),
         ..KubeconfigSpec::default()
     }

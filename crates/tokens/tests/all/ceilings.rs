@@ -194,6 +194,24 @@ async fn an_exchanged_credential_has_the_limits_of_its_origin() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_request_is_marked() {
+    let world = World::start().await;
+    let (own, other) = (made(&world, json!({})).await, made(&world, json!({})).await);
+    let current = async |caller: &str| {
+        let mut found = Vec::new();
+        for token in [&own, &other] {
+            let line = format!("GET {TOKENS}/{}", token.name);
+            let got = world.http.call(caller, &line, None).await;
+            found.push(got.body["status"]["current"].clone());
+        }
+        found
+    };
+    assert_eq!(current("as:alice").await, [false, false]);
+    assert_eq!(current(&own.bearer).await, [true, false]);
+    assert_eq!(current(&other.bearer).await, [false, true]);
+}
+
+#[tokio::test]
 async fn a_token_without_a_record_may_do_nothing() {
     let world = World::start().await;
     let token = made(&world, json!({})).await;

@@ -54,7 +54,7 @@ fn selectors_that_cannot_be_read() {
         (
             "spec.ttl=1",
             "\"spec.ttl\" is not a known field selector: only \"metadata.name\", \
-             \"metadata.namespace\", \"spec.clusters\", \"status.userName\", \"status.expired\"",
+             \"metadata.namespace\", \"spec.clusters\", \"spec.tokenName\", \"status.userName\", \"status.expired\"",
         ),
     ] {
         let expected = format!("400 BadRequest: {expected}");
