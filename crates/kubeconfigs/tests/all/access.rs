@@ -10,7 +10,7 @@ fn read_only() -> Value {
 }
 
 /// Returns the names of the contexts in the file of a record that was just created.
-fn contexts(record: &Value) -> Value {
+pub(crate) fn contexts(record: &Value) -> Value {
     let file = file(record);
     let contexts = file["contexts"].as_array().unwrap().iter();
     contexts.map(|context| context["name"].clone()).collect()

@@ -4,18 +4,11 @@ use machinery::meta::ObjectKey;
 use serde_json::{Value, json};
 use tokens::testing::Minted;
 
-use crate::world::{ALICE, BOB, PATH, World, file, name, refused};
+use crate::access::contexts;
+use crate::world::{ALICE, BOB, PATH, World, name, refused};
 
 async fn token(world: &World, user: &str, spec: Value) -> Minted {
     Minted::of(&world.base.create_token(user, spec).await)
-}
-
-fn contexts(record: &Value) -> Vec<String> {
-    let contexts = file(record)["contexts"].clone();
-    let contexts = contexts.as_array().unwrap().iter();
-    contexts
-        .map(|context| context["name"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 #[tokio::test]
@@ -30,7 +23,7 @@ async fn a_file_has_the_permissions_of_the_token_that_it_names() {
     .await;
     let spec = json!({ "tokenName": parent.name, "clusters": ["*"] });
     let record = world.made(ALICE, spec).await;
-    assert_eq!(contexts(&record), ["c-a"]);
+    assert_eq!(contexts(&record), json!(["c-a"]));
     assert_eq!(record["spec"]["includeDefaultEntry"], false);
     assert_eq!(record["status"]["parentToken"]["name"], parent.name);
     let minted = world.first_token(&record).await;
@@ -60,7 +53,7 @@ async fn a_token_for_this_server_keeps_the_default_entry() {
     let parent = token(&world, ALICE, json!({ "clusterNames": ["local", "c-a"] })).await;
     let spec = json!({ "tokenName": parent.name, "clusters": ["c-a"] });
     let record = world.made(ALICE, spec).await;
-    assert_eq!(contexts(&record), ["rancher", "c-a"]);
+    assert_eq!(contexts(&record), json!(["rancher", "c-a"]));
     // A token that names itself.
     let spec = json!({ "tokenName": parent.name, "clusters": ["c-a"] });
     let record = world.made(&parent.bearer, spec).await;
