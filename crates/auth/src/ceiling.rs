@@ -9,7 +9,9 @@
 //! | namespaces | resources in these namespaces, and the namespaces themselves |
 //! | rules | what RBAC would permit by these rules |
 //!
-//! Impersonation never passes.
+//! Impersonation never passes. A write of a role, a role binding or a ClusterGrant passes rules only
+//! if they also contain the verb with which RBAC permits escalation, `escalate` or `bind`: RBAC would
+//! compare the permissions of the user, and not the rules, with those that are given away.
 //!
 //! Discovery and reviews of the caller itself always pass: kubectl needs them, and they give no
 //! access. A path that API servers could read in different ways never passes
@@ -26,6 +28,9 @@ use crate::rbac::rule::{self, listed};
 
 /// Verbs that read resources.
 const READS: [&str; 3] = ["get", "list", "watch"];
+
+/// Verbs that write an object.
+const WRITES: [&str; 3] = ["create", "patch", "update"];
 
 /// The verb of impersonation, and the prefix of its variants.
 const IMPERSONATE: &str = "impersonate";
@@ -138,7 +143,38 @@ impl Ceiling {
         !impersonates
             && (!self.read_only || is_read(attributes))
             && (self.namespaces.is_empty() || self.is_in_namespace(attributes))
-            && (self.rules.is_empty() || self.rules.iter().any(|it| rule::allows(it, attributes)))
+            && self.rules_permit(attributes)
+            && self.permits_escalation(attributes)
+    }
+
+    fn rules_permit(&self, attributes: &Attributes) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|it| rule::allows(it, attributes))
+    }
+
+    /// Returns whether the rules permit to give away permissions that they do not contain, if the
+    /// request can do so.
+    fn permits_escalation(&self, attributes: &Attributes) -> bool {
+        let Target::Resource {
+            group, resource, ..
+        } = &attributes.target
+        else {
+            return true;
+        };
+        let is_write = WRITES.contains(&attributes.verb.as_str());
+        let escalations: &[(&str, &str)] = match (group.as_str(), resource.as_str()) {
+            _ if !is_write => &[],
+            ("rbac.authorization.k8s.io", "roles") => &[("escalate", "roles")],
+            ("rbac.authorization.k8s.io", "clusterroles") => &[("escalate", "clusterroles")],
+            ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+                &[("bind", "roles"), ("bind", "clusterroles")]
+            }
+            ("ext.cattle.io", "clustergrants") => &[("escalate", "clustergrants")],
+            _ => &[],
+        };
+        escalations.iter().all(|(verb, resource)| {
+            let needed = Attributes::resource(verb, group, resource);
+            self.rules_permit(&needed)
+        })
     }
 
     /// Returns whether a request may pass and become a connection in both directions. Kubernetes

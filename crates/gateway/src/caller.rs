@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use auth::identity::is_spelling_of;
 use auth::user::RESERVED_PREFIX;
-use auth::{Ceilings, Identity};
+use auth::{Ceiling, Ceilings, Identity};
+use grants::GrantedGroups;
 use machinery::status::Status;
 use tokens::token_record::EXTRA_TOKEN;
 use tokio_util::sync::CancellationToken;
@@ -33,11 +34,40 @@ pub(crate) struct CallerAuthenticator {
 
 /// An authenticated caller, and the resources of the request.
 pub(crate) struct Caller {
+    /// The user, with the groups for all requests.
     pub(crate) user: Identity,
+    /// The groups of the user for some requests only.
+    pub(crate) granted: Vec<GrantedGroups>,
     /// The limits of the caller that a request must pass.
     pub(crate) ceilings: Ceilings,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) in_flight: InFlight,
+}
+
+impl Caller {
+    /// Adds the groups of the grants whose limits `permits` accepts.
+    ///
+    /// # Errors
+    /// 403 for a group that must not be sent to a cluster.
+    pub(crate) fn add_granted_groups(
+        &mut self,
+        permits: impl Fn(&Ceiling) -> bool,
+    ) -> Result<(), Status> {
+        let mut user = (*self.user).clone();
+        for granted in &self.granted {
+            if granted.ceiling.as_deref().is_none_or(&permits) {
+                let groups = granted.groups.iter();
+                let new: Vec<String> = groups
+                    .filter(|group| !user.groups.contains(group))
+                    .cloned()
+                    .collect();
+                user.groups.extend(new);
+            }
+        }
+        let user = Identity::check(user).map_err(|error| forbidden_because(&error.to_string()))?;
+        self.user = forwardable(user)?;
+        Ok(())
+    }
 }
 
 /// The resources that a request holds until its answer or its tunnel ends.
@@ -86,6 +116,7 @@ impl CallerAuthenticator {
         let user = forwardable(user)?;
         let (upstream, slot) = self.enter(cluster, &user.name)?;
         let ceilings = token.ceilings();
+        let granted = token.granted_groups().to_vec();
         let new = NewSession {
             cluster: cluster.into(),
             token,
@@ -94,6 +125,7 @@ impl CallerAuthenticator {
         let session = self.sessions.enter(new, epoch);
         Ok(Caller {
             user,
+            granted,
             ceilings,
             upstream,
             in_flight: InFlight {
@@ -132,6 +164,7 @@ impl CallerAuthenticator {
         }
         Ok(Caller {
             user,
+            granted: Vec::new(),
             ceilings: Ceilings::default(),
             upstream,
             in_flight: InFlight { session, slot },

@@ -7,7 +7,8 @@
 
 use apiserver::forbidden;
 use apiserver::review::Review;
-use auth::Ceilings;
+use auth::ceiling::is_unambiguous;
+use auth::{Attributes, Ceiling, Ceilings};
 use axum::body::Body;
 use builtins::access_review::{self, SelfSubjectAccessReviews, SelfSubjectRulesReviews};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -31,6 +32,9 @@ use crate::whole_body;
 /// Maximum size of a review and of its answer, in bytes.
 const MAX_REVIEW: usize = 1024 * 1024;
 
+/// The start of the media types of server-side apply, which creates the object if it is missing.
+const APPLY: &[u8] = b"application/apply-patch";
+
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
@@ -50,34 +54,96 @@ pub(crate) struct RulesLimit {
     namespace: String,
 }
 
-/// Checks a request against the ceilings of its token.
+/// Checks a request against the ceilings of its token. Adds the groups of the grants whose ceilings
+/// it passes to its user.
 ///
 /// # Errors
 /// 403 if it does not pass; 400 and 415 for a review that cannot be read.
-pub(crate) async fn check(request: ClusterRequest, caller: &Caller) -> Result<Passed, Status> {
-    let ceilings = &caller.ceilings;
-    if ceilings.is_empty() {
-        return Ok(Passed::Forward(request));
-    }
-    let attributes = request.info.attributes();
-    if let Some(why) = refusal(ceilings, &attributes, request.path.path()) {
-        return Err(forbidden(&caller.user, &attributes, why));
-    }
-    if request_headers::requested_impersonation(request.inner.headers()).is_requested() {
-        return Err(forbidden_because(
-            "a token or grant with spec.access does not permit impersonation",
-        ));
-    }
-    if let RequestKind::Upgrade(_) = request.kind
-        && !ceilings.permits_upgrade(&attributes)
-    {
-        let why = "spec.access of the token or grant of this request does not permit upgraded connections";
-        return Err(forbidden(&caller.user, &attributes, why));
+pub(crate) async fn check(request: ClusterRequest, caller: &mut Caller) -> Result<Passed, Status> {
+    let asked = Asked::of(&request);
+    let headers = request.inner.headers();
+    let impersonates = request_headers::requested_impersonation(headers).is_requested();
+    if !caller.ceilings.is_empty() {
+        let path = request.path.path();
+        if let Some(why) = refusal(&caller.ceilings, &asked.attributes, path) {
+            return Err(forbidden(&caller.user, &asked.attributes, why));
+        }
+        if impersonates {
+            return Err(forbidden_because(
+                "a token or grant with spec.access does not permit impersonation",
+            ));
+        }
+        if let Some(why) = asked.refusal(&caller.ceilings) {
+            return Err(forbidden(&caller.user, &asked.attributes, why));
+        }
     }
     match review_of(&request) {
-        Some("selfsubjectaccessreviews") => review_access(request, ceilings).await,
-        Some("selfsubjectrulesreviews") => review_rules(request, ceilings).await,
-        _ => Ok(Passed::Forward(request)),
+        Some("selfsubjectaccessreviews") => return review_access(request, caller).await,
+        Some("selfsubjectrulesreviews") if !caller.ceilings.is_empty() => {
+            caller.add_granted_groups(|_| true)?;
+            return review_rules(request, &caller.ceilings).await;
+        }
+        _ => {}
+    }
+    let is_clear = !impersonates && is_unambiguous(request.path.path());
+    caller.add_granted_groups(|ceiling| is_clear && asked.passes(ceiling))?;
+    Ok(Passed::Forward(request))
+}
+
+/// A request, as ceilings see it.
+struct Asked {
+    attributes: Attributes,
+    is_upgrade: bool,
+    /// True if the cluster may create the object that the request changes.
+    may_create: bool,
+}
+
+impl Asked {
+    fn of(request: &ClusterRequest) -> Self {
+        let attributes = request.info.attributes();
+        let is_object = request
+            .info
+            .resource
+            .as_ref()
+            .is_some_and(|resource| resource.subresource.is_empty());
+        let content = request.inner.headers().get(CONTENT_TYPE);
+        let is_apply = content.is_some_and(|content| content.as_bytes().starts_with(APPLY));
+        let may_create = match attributes.verb.as_str() {
+            "update" => true,
+            "patch" => is_apply,
+            _ => false,
+        };
+        Self {
+            may_create: is_object && may_create,
+            is_upgrade: matches!(request.kind, RequestKind::Upgrade(_)),
+            attributes,
+        }
+    }
+
+    fn create(&self) -> Attributes {
+        Attributes {
+            verb: "create".to_owned(),
+            ..self.attributes.clone()
+        }
+    }
+
+    /// Returns the reason that the ceilings refuse a request whose attributes they permit.
+    fn refusal(&self, ceilings: &Ceilings) -> Option<&'static str> {
+        if self.is_upgrade && !ceilings.permits_upgrade(&self.attributes) {
+            return Some(
+                "spec.access of the token or grant of this request does not permit upgraded connections",
+            );
+        }
+        let cannot_create = self.may_create && !ceilings.permits(&self.create());
+        cannot_create.then_some(
+            "spec.access of the token or grant of this request does not permit create, and the request could create the object",
+        )
+    }
+
+    fn passes(&self, ceiling: &Ceiling) -> bool {
+        ceiling.permits(&self.attributes)
+            && (!self.is_upgrade || ceiling.permits_upgrade(&self.attributes))
+            && (!self.may_create || ceiling.permits(&self.create()))
     }
 }
 
@@ -88,7 +154,7 @@ fn review_of(request: &ClusterRequest) -> Option<&str> {
     is_review.then_some(resource.resource.as_str())
 }
 
-async fn review_access(request: ClusterRequest, ceilings: &Ceilings) -> Result<Passed, Status> {
+async fn review_access(request: ClusterRequest, caller: &mut Caller) -> Result<Passed, Status> {
     let message = SelfSubjectAccessReviews::new().protobuf();
     let (request, mut answer) = read(request, message).await?;
     let review: SelfSubjectAccessReview = parse(&answer)?;
@@ -98,8 +164,12 @@ async fn review_access(request: ClusterRequest, ceilings: &Ceilings) -> Result<P
         // The cluster tells that a review must ask about something.
         return Ok(Passed::Forward(request));
     }
-    match refusal_of(ceilings, &access_review::attributes(resource, path)) {
-        None => Ok(Passed::Forward(request)),
+    let attributes = access_review::attributes(resource, path);
+    match refusal_of(&caller.ceilings, &attributes) {
+        None => {
+            caller.add_granted_groups(|ceiling| ceiling.permits(&attributes))?;
+            Ok(Passed::Forward(request))
+        }
         Some(why) => {
             let status = SubjectAccessReviewStatus {
                 allowed: false,

@@ -105,17 +105,18 @@ impl Forwarder {
         }
     }
 
-    /// Sends the request if it passes the ceilings of the caller's token.
+    /// Sends the request if it passes the ceilings of the caller's token, with the groups of the
+    /// grants whose ceilings it passes.
     async fn send_within_ceilings(
         &self,
         request: ClusterRequest,
-        caller: Caller,
+        mut caller: Caller,
     ) -> Result<Response<Body>, Status> {
-        if caller.ceilings.is_empty() {
+        if caller.ceilings.is_empty() && caller.granted.is_empty() {
             return self.send(request, caller).await;
         }
         // Boxed, since few requests need it and it would enlarge the future of all.
-        match Box::pin(ceiling::check(request, &caller)).await? {
+        match Box::pin(ceiling::check(request, &mut caller)).await? {
             Passed::Forward(request) => self.send(request, caller).await,
             Passed::Respond(response) => Ok(response),
             Passed::Rules(request, limit) => {
@@ -146,6 +147,7 @@ impl Forwarder {
             upstream,
             in_flight,
             ceilings: _,
+            granted: _,
         } = caller;
         let user = self
             .impersonated_identity(&cluster, user, inner.headers())

@@ -50,13 +50,12 @@ impl Authorizer for GrantAuthorizer {
                 group,
                 resource,
                 subresource,
-                namespace,
                 name,
                 ..
             } if group == management::GROUP
                 && resource == Cluster::PLURAL
-                && subresource.is_empty()
-                && namespace.is_empty() =>
+                // A review may name a namespace, which clusters do not have, as for RBAC.
+                && subresource.is_empty() =>
             {
                 self.reason(user, &attributes.verb, name)
             }

@@ -21,5 +21,5 @@ mod validation;
 
 pub use authorizer::GrantAuthorizer;
 pub use limits::GrantLimits;
-pub use policy::{Grant, GrantPolicy, Grants, Labels, is_for};
+pub use policy::{Grant, GrantPolicy, GrantedGroups, Grants, Labels, is_for};
 pub use resource::{ClusterGrants, INDEX, description};

@@ -39,6 +39,17 @@ pub struct GrantPolicy {
     by_group: HashMap<String, Vec<usize>>,
 }
 
+/// The groups of a grant, which a user has within the limits of the grant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantedGroups {
+    /// The groups in the cluster.
+    pub groups: Vec<String>,
+    /// The requests for which the user has them, or `None` for all.
+    pub ceiling: Option<Arc<Ceiling>>,
+    /// The age of a token up to which it has them, or `None` for any.
+    pub max_ttl: Option<SignedDuration>,
+}
+
 /// A grant, decoded.
 #[derive(Debug)]
 pub struct Grant {
@@ -139,10 +150,16 @@ impl GrantPolicy {
 
     /// Returns the groups that grants give a user in a cluster with these labels. A group may occur
     /// more than once.
-    pub fn groups(&self, user: &UserInfo, cluster: &str, labels: &Labels) -> Vec<String> {
+    pub fn groups(&self, user: &UserInfo, cluster: &str, labels: &Labels) -> Vec<GrantedGroups> {
         let grants = self.of_user(user);
         let grants = grants.filter(|grant| grant.is_for(cluster, |key| value(labels, key)));
-        grants.flat_map(|grant| &grant.groups).cloned().collect()
+        let grants = grants.filter(|grant| !grant.groups.is_empty());
+        let granted = grants.map(|grant| GrantedGroups {
+            groups: grant.groups.clone(),
+            ceiling: grant.ceiling.clone(),
+            max_ttl: grant.max_ttl,
+        });
+        granted.collect()
     }
 }
 
@@ -195,9 +212,9 @@ impl Grant {
         self.ceiling.as_ref()
     }
 
-    /// Returns whether the subjects may download the administrator's file.
+    /// Returns whether the subjects may download the administrator's file, which has no limits.
     pub(crate) fn permits_admin_downloads(&self) -> bool {
-        self.admin_downloads
+        self.admin_downloads && self.ceiling.is_none()
     }
 
     /// Returns whether the grant is for a cluster with these labels.

@@ -104,16 +104,16 @@ impl ClusterGrants {
         for cluster in selected.into_iter().chain(named) {
             if !self.limits.rbac_allows(&cx.user, &wanted(cluster)).await? {
                 let user = &cx.user.name;
-                let what = match cluster {
-                    "" => "all clusters".to_owned(),
-                    name => format!("cluster {name}"),
+                let (what, it) = match cluster {
+                    "" => ("all clusters".to_owned(), "them"),
+                    name => (format!("cluster {name}"), "it"),
                 };
                 let why = match administers {
                     true => format!(
-                        "user {user:?} may not grant groups or administrators' files in {what}: that requires the right to {verb} it by RBAC, or the verb escalate on clustergrants"
+                        "user {user:?} may not grant groups or administrators' files in {what}: that requires the permission to {verb} {it} by RBAC, or the verb escalate on clustergrants"
                     ),
                     false => format!(
-                        "user {user:?} may not grant access to {what}: that requires the right to {verb} it by RBAC, or the verb escalate on clustergrants"
+                        "user {user:?} may not grant access to {what}: that requires the permission to {verb} {it} by RBAC, or the verb escalate on clustergrants"
                     ),
                 };
                 return Err(Status::forbidden(resource, name, &why));

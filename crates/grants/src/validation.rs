@@ -30,6 +30,11 @@ pub(crate) fn validate(spec: &ClusterGrantSpec, path: &Path) -> ErrorList {
     }
     if let Some(access) = &spec.access {
         errors.extend(validate_access(access, &path.child("access")));
+        if spec.admin_downloads {
+            let why = "cannot be combined with access: the administrator's file has no limits";
+            let path = path.child("adminDownloads");
+            errors.push(Error::invalid(&path, spec.admin_downloads, why));
+        }
     }
     if let Some(ttl) = spec.max_ttl_seconds
         && !(1..=MAX_TTL_SECS).contains(&ttl)

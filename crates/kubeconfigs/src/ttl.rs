@@ -113,7 +113,7 @@ mod tests {
                 },
                 None => Origin::default(),
             };
-            let found = within_token(asked, asked.max(20).min(30), &origin, now);
+            let found = within_token(asked, asked.clamp(20, 30), &origin, now);
             assert_eq!(found, expected.map_err(str::to_owned));
         }
         check(30, None, Ok(30));

@@ -32,6 +32,9 @@ const MAX_LIFE: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// The path of the Tokens in the API.
 const TOKENS: &str = "/apis/ext.cattle.io/v1/tokens";
 
+/// The audience of a token with limits.
+const ONLY_HERE: &str = "cluster:*";
+
 /// The path of the records in the API.
 pub(crate) const KUBECONFIGS: &str = "/apis/ext.cattle.io/v1/kubeconfigs";
 
@@ -185,9 +188,11 @@ fn check_audience(bearer: &str, target: &Target) -> Result<()> {
     let (Some(wanted), false) = (wanted, audiences.is_null()) else {
         return Ok(());
     };
+    // A token with limits is for all clusters of its record, and only the server accepts it.
+    let is_right = |audience: &Value| *audience == wanted || audience == ONLY_HERE;
     let is_for = match &audiences {
-        Value::Array(all) => all.contains(&wanted),
-        one => *one == wanted,
+        Value::Array(all) => all.iter().any(is_right),
+        one => is_right(one),
     };
     ensure!(
         is_for,

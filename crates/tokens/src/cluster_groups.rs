@@ -11,7 +11,8 @@ use api::ext::Token;
 use api::management::Cluster;
 use api::management::cluster::LOCAL;
 use apiserver::registry::Registry;
-use grants::Grants;
+use grants::{GrantedGroups, Grants};
+use jiff::{SignedDuration, Timestamp};
 use machinery::meta::{GroupResource, ObjectKey};
 use machinery::status::Status;
 use management::group_filter::GroupMapping;
@@ -22,6 +23,18 @@ use crate::validity::owner;
 /// Maximum size of the names of groups in a credential, in bytes. A token of that size is a header
 /// of 32 KiB, because it is encoded in base64.
 pub const MAX_BYTES: usize = 24 * 1024 - 1024;
+
+/// The bearer of a credential.
+pub(crate) struct Bearer<'a> {
+    /// The name of the user.
+    pub(crate) user: &'a str,
+    /// The groups of the login that the credential comes from.
+    pub(crate) groups: &'a [String],
+    /// The source of that login. Empty for an impersonated user, whose groups no login confirms.
+    pub(crate) source: &'a str,
+    /// The lifetime of the credential, or `None` if it does not expire.
+    pub(crate) life: Option<SignedDuration>,
+}
 
 /// Determines the groups in credentials.
 #[derive(Clone)]
@@ -45,7 +58,12 @@ impl ClusterGroups {
     ///
     /// # Errors
     /// 403 if they exceed [`MAX_BYTES`].
-    pub(crate) fn in_token(&self, cluster: &str, record: &Token) -> Result<Vec<String>, Status> {
+    pub(crate) fn in_token(
+        &self,
+        cluster: &str,
+        record: &Token,
+        now: Timestamp,
+    ) -> Result<Vec<String>, Status> {
         if ["", LOCAL].contains(&cluster) {
             return Ok(Vec::new());
         }
@@ -55,26 +73,42 @@ impl ClusterGroups {
             let groups = cluster.spec.groups.as_ref();
             groups.is_some_and(|groups| groups.in_tokens)
         });
+        let life = SignedDuration::from_millis(record.spec.ttl);
         match cluster {
-            Some(cluster) => self.of(&cluster, user, &status.groups, &status.groups_source),
+            Some(cluster) => self.of(
+                &cluster,
+                &Bearer {
+                    user,
+                    groups: &status.groups,
+                    source: &status.groups_source,
+                    life: Some(life).filter(|life| life.is_positive()),
+                },
+                now,
+            ),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Returns the groups at a cluster of a user with these groups of a login. Those of an
-    /// impersonated user have no source, and are left out.
+    /// Returns the groups in a credential for a cluster that verifies it itself: those that the user
+    /// still has, and those of grants without limits, which only this server enforces.
     ///
     /// # Errors
     /// 403 if they exceed [`MAX_BYTES`].
     pub(crate) fn of(
         &self,
         cluster: &Cluster,
-        user: &str,
-        groups: &[String],
-        source: &str,
+        bearer: &Bearer<'_>,
+        now: Timestamp,
     ) -> Result<Vec<String>, Status> {
-        let confirmed = if source.is_empty() { &[] } else { groups };
-        let groups = self.at(cluster, user, confirmed);
+        let last = self.logins.recent(bearer.user, bearer.source, now);
+        let confirmed = last.map(|last| last.still_has(bearer.source, bearer.groups));
+        let confirmed = confirmed.unwrap_or_default();
+        let granted = self.granted(cluster, bearer.user, &confirmed);
+        let granted = granted.into_iter().filter(|granted| {
+            let outlives = |max| bearer.life.is_none_or(|life| life > max);
+            granted.ceiling.is_none() && !granted.max_ttl.is_some_and(outlives)
+        });
+        let groups = self.mapped(cluster, &confirmed, granted);
         let size: usize = groups.iter().map(|group| group.len() + 3).sum();
         match size <= MAX_BYTES {
             true => Ok(groups),
@@ -84,28 +118,38 @@ impl ClusterGroups {
 
     /// Returns the groups at a cluster of a user with these confirmed groups of logins.
     pub(crate) fn at(&self, cluster: &Cluster, user: &str, confirmed: &[String]) -> Vec<String> {
-        let carried = self.logins.carried(confirmed);
+        let granted = self.granted(cluster, user, confirmed);
+        self.mapped(cluster, confirmed, granted)
+    }
+
+    fn granted(&self, cluster: &Cluster, user: &str, confirmed: &[String]) -> Vec<GrantedGroups> {
         let labels = cluster.metadata.labels.clone().unwrap_or_default();
         let policy = self.grants.policy();
-        let granted = policy.groups(&owner(user, confirmed), cluster.id(), &labels);
-        at_cluster(&GroupMapping::of(cluster), &carried, granted)
+        policy.groups(&owner(user, confirmed), cluster.id(), &labels)
+    }
+
+    fn mapped(
+        &self,
+        cluster: &Cluster,
+        confirmed: &[String],
+        granted: impl IntoIterator<Item = GrantedGroups>,
+    ) -> Vec<String> {
+        let mapping = GroupMapping::of(cluster);
+        let mut groups = mapping.apply(&self.logins.carried(confirmed));
+        for granted in granted {
+            add_granted(&mut groups, &mapping, &granted.groups);
+        }
+        groups
     }
 }
 
-/// Returns the groups at a cluster of a user who carries these groups and has these by grants, once
-/// each.
-pub(crate) fn at_cluster(
-    mapping: &GroupMapping,
-    carried: &[String],
-    granted: Vec<String>,
-) -> Vec<String> {
-    let mut groups = mapping.apply(carried);
+/// Adds groups of a grant, once each. A grant gives no admin group.
+pub(crate) fn add_granted(groups: &mut Vec<String>, mapping: &GroupMapping, granted: &[String]) {
     for group in granted {
-        if !mapping.is_admin_group(&group) && !groups.contains(&group) {
-            groups.push(group);
+        if !mapping.is_admin_group(group) && !groups.contains(group) {
+            groups.push(group.clone());
         }
     }
-    groups
 }
 
 fn too_many(cluster: &str, count: usize, size: usize) -> Status {

@@ -21,6 +21,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use api::ext::{self, LastLogin, UserLogin, UserLoginStatus};
+use api::management::cluster::GROUP_PREFIX;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
 use apiserver::registry::{Registry, WriteError};
 use async_trait::async_trait;
@@ -170,7 +171,7 @@ impl Logins {
     }
 
     /// Returns the groups that tokens carry: those of the setting `kubeconfig-groups`, without
-    /// those that Kubernetes reserves.
+    /// those that Kubernetes reserves and those that only grants give.
     pub(crate) fn carried(&self, groups: &[String]) -> Vec<String> {
         if groups.is_empty() {
             return Vec::new();
@@ -183,7 +184,8 @@ impl Logins {
             }
         };
         let groups = groups.iter();
-        let carried = groups.filter(|group| !group.starts_with(RESERVED_PREFIX));
+        let reserved = [RESERVED_PREFIX, GROUP_PREFIX];
+        let carried = groups.filter(|group| !reserved.iter().any(|it| group.starts_with(it)));
         let carried = carried.filter(|group| filter.selects(group));
         carried.cloned().collect()
     }

@@ -174,9 +174,9 @@ impl Minter {
     ///
     /// # Errors
     /// 403 if it cannot.
-    pub(crate) fn check_groups(&self, record: &Token) -> Result<(), Status> {
+    pub(crate) fn check_groups(&self, record: &Token, now: Timestamp) -> Result<(), Status> {
         let cluster = &record.spec.cluster_name;
-        let checked = self.groups.in_token(cluster, record);
+        let checked = self.groups.in_token(cluster, record, now);
         checked.map(drop)
     }
 
@@ -190,7 +190,7 @@ impl Minter {
     ) -> Result<Bearer, Status> {
         let mut groups = record.spec.groups.clone();
         if let [cluster] = clusters {
-            groups.extend(self.groups.in_token(cluster, record)?);
+            groups.extend(self.groups.in_token(cluster, record, now)?);
         }
         let claims = Claims {
             iss: self.issuer.clone(),

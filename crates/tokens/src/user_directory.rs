@@ -119,6 +119,9 @@ impl UserDirectory {
             _ if name.starts_with(OWNER_PREFIX) => {
                 "This server has no ServiceAccount of this name".to_owned()
             }
+            _ if self.parts.settings.user_provisioning().unwrap_or_default() => {
+                "The next login of this user creates a User".to_owned()
+            }
             _ => format!(
                 "An administrator can create a User whose principalIds contain {name:?}, or set the setting user-provisioning to on-login"
             ),

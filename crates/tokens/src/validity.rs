@@ -418,7 +418,8 @@ impl Validity {
             terms: logins.terms(),
             grants: self.parts.grants.grants().policy(),
         };
-        record.groups_at(basis, logins)
+        let groups = record.groups_at(basis, logins);
+        groups.at_age(record.created.map(|created| now.duration_since(created)))
     }
 
     /// Checks a record, its kubeconfig, its user and the tokens that it descends from, and adds them
@@ -438,6 +439,7 @@ impl Validity {
         let user = self.parts.users.find(&record.owner.name);
         let user = user.ok_or(Refusal::NoUser)?;
         record.check_user(&user)?;
+        let mut checked = None;
         if !record.kubeconfig.is_empty() {
             let owner = ObjectKey::cluster(&record.kubeconfig);
             let owner = self
@@ -449,9 +451,12 @@ impl Validity {
             let owner = owner.ok_or(Refusal::NoKubeconfig)?;
             if let Some(parent) = &owner.parent {
                 self.check_parent(parent, now, lineage)?;
+                checked = Some(parent.clone());
             }
         }
-        if let Some(parent) = &record.parent {
+        if let Some(parent) = &record.parent
+            && checked.as_ref() != Some(parent)
+        {
             self.check_parent(parent, now, lineage)?;
         }
         Ok(user)

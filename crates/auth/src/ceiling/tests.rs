@@ -187,6 +187,73 @@ fn discovery_and_reviews_of_the_caller_always_pass() {
     );
 }
 
+/// RBAC refuses to give away what the rules do not contain.
+#[test]
+fn rules_give_nothing_away_without_the_verb_for_it() {
+    let group = "rbac.authorization.k8s.io";
+    let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
+    let writes = ["create", "patch", "update"];
+    let lines = |resource: &str| writes.map(|verb| format!("{verb} {resource}"));
+    let all = [
+        "clusterrolebindings",
+        "clusterroles",
+        "rolebindings",
+        "roles",
+    ];
+    let bindings = [
+        lines("rbac.authorization.k8s.io:clusterrolebindings"),
+        lines("rbac.authorization.k8s.io:rolebindings"),
+    ]
+    .concat();
+    let roles = [
+        lines("rbac.authorization.k8s.io:clusterroles"),
+        lines("rbac.authorization.k8s.io:roles"),
+    ]
+    .concat();
+    let grants = lines("ext.cattle.io:clustergrants").to_vec();
+    let texts =
+        |lists: &[&Vec<String>]| lists.iter().flat_map(|list| list.iter().cloned()).collect();
+    let checked = |rules: Value, passes: Vec<String>, refused: Vec<String>| {
+        let [passes, refused] = [&passes, &refused].map(|lines| {
+            let lines = lines.iter().map(String::as_str);
+            lines.collect::<Vec<_>>()
+        });
+        check(json!({ "rules": rules }), &passes, &refused);
+    };
+    let more = |rules: &[Value]| {
+        let own = rule(
+            &[group, "ext.cattle.io"],
+            &[&all[..], &["clustergrants"]].concat(),
+            &writes,
+        );
+        json!([&[own], rules].concat())
+    };
+    checked(more(&[]), Vec::new(), texts(&[&bindings, &roles, &grants]));
+    let escalate = rule(&[group], &["clusterroles", "roles"], &["escalate"]);
+    checked(
+        more(&[escalate]),
+        texts(&[&roles]),
+        texts(&[&bindings, &grants]),
+    );
+    let bind = rule(&[group], &["clusterroles", "roles"], &["bind"]);
+    checked(
+        more(&[bind]),
+        texts(&[&bindings]),
+        texts(&[&roles, &grants]),
+    );
+    let granting = rule(&["ext.cattle.io"], &["clustergrants"], &["escalate"]);
+    checked(
+        more(&[granting]),
+        texts(&[&grants]),
+        texts(&[&bindings, &roles]),
+    );
+    checked(
+        json!([rule(&["*"], &["*"], &["*"])]),
+        texts(&[&bindings, &roles, &grants]),
+        Vec::new(),
+    );
+}
+
 #[test]
 fn an_upgrade_needs_the_right_to_create() {
     #[track_caller]

@@ -15,6 +15,7 @@ mod connections;
 mod crowd;
 mod edge;
 mod failures;
+mod granted_groups;
 mod http2_cluster;
 mod identity;
 mod messages;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokens::testing::Minted;
 
 use crate::access::contexts;
-use crate::world::{ALICE, BOB, PATH, World, name, refused};
+use crate::world::{ALICE, BOB, PATH, World, file, name, refused};
 
 async fn token(world: &World, user: &str, spec: Value) -> Minted {
     Minted::of(&world.base.create_token(user, spec).await)
@@ -152,6 +152,30 @@ async fn a_token_that_cannot_be_named_is_refused() {
     let change = json!({ "spec": { "tokenName": here.name } });
     let changed = world.patch(ALICE, &name(&record), change).await;
     refused(&changed, 400, "spec.tokenName is immutable");
+}
+
+/// Each file is created with a token of the file before.
+#[tokio::test]
+async fn a_chain_of_files_ends_with_words() {
+    let world = World::start().await;
+    let mut caller = ALICE.to_owned();
+    for generation in 0..20 {
+        let created = world.create(&caller, json!({})).await;
+        if created.code != 201 {
+            let expected = "kubeconfigs.ext.cattle.io is forbidden: the token of this request is not valid, or descends from 8 others";
+            refused(&created, 403, expected);
+            assert_eq!(generation, 9);
+            return;
+        }
+        caller = file(&created.body)["users"][0]["user"]["token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let now = apiserver::testing::NOW;
+        let valid = world.base.validity.check(&caller, "local", now).await;
+        assert!(valid.is_ok(), "{generation}: {valid:?}");
+    }
+    panic!("the chain has no end");
 }
 
 /// The owner has lost a group of the login that created the token.

@@ -13,6 +13,7 @@ use machinery::meta::ObjectKey;
 use machinery::status::Status;
 
 use super::TokenResource;
+use crate::cluster_groups::Bearer;
 use crate::cluster_scope::ClusterId;
 use crate::exchange::{self, Cover};
 use crate::origin::Origin;
@@ -187,13 +188,17 @@ impl TokenResource {
         settle_ttl(&mut token, minting.limit(max)?)?;
         set_expiry(&mut token);
         let life = SignedDuration::from_millis(token.spec.ttl);
-        let (groups, source) = (&minting.origin.groups, &minting.origin.groups_source);
-        let user = &cx.user.name;
-        let groups = self
-            .parts
-            .minter
-            .groups()
-            .of(&cluster, user, groups, source)?;
+        if !minting.dry_run {
+            self.parts.origins.record_login(cx).await?;
+        }
+        let bearer = Bearer {
+            user: &cx.user.name,
+            groups: &minting.origin.groups,
+            source: &minting.origin.groups_source,
+            life: Some(life),
+        };
+        let groups = self.parts.minter.groups();
+        let groups = groups.of(&cluster, &bearer, cx.clock.now())?;
         let certificate = exchange::issue(
             &self.parts.exchange.signers,
             &cluster,
@@ -214,7 +219,11 @@ impl TokenResource {
         set_expiry(&mut token);
         token.status.only_here = self.is_limited(minting, &token.spec).await?;
         minting.origin.describe(&mut token.status);
-        self.parts.minter.check_groups(&token)?;
+        let now = minting.cx.clock.now();
+        if !minting.dry_run {
+            self.parts.origins.record_login(minting.cx).await?;
+        }
+        self.parts.minter.check_groups(&token, now)?;
         let demand = Demand {
             tokens: 1,
             bytes: json_size(&token),
@@ -222,9 +231,6 @@ impl TokenResource {
         };
         let quota = &self.parts.quota;
         let _reserved = quota.reserve(minting.cx, demand, minting.dry_run).await?;
-        if !minting.dry_run {
-            self.parts.origins.record_login(minting.cx).await?;
-        }
         let mut stored = self
             .parts
             .registry
@@ -232,7 +238,6 @@ impl TokenResource {
             .insert(token, minting.dry_run)
             .await?;
         if !minting.dry_run {
-            let now = minting.cx.clock.now();
             self.parts.minter.cover(stored.spec.ttl / 1000, now).await?;
             let bearer = self.parts.minter.sign(&stored, now)?;
             stored.status.value = bearer.expose().to_owned();

@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use signing::jwt::Claims;
 
 use super::{Groups, Refusal};
-use crate::cluster_groups::at_cluster;
 use crate::cluster_scope::{ClusterId, ClusterScope, is_older};
 use crate::logins::{GroupTerms, LoginFacts, Logins};
 use crate::user_directory::UserFacts;
@@ -133,10 +132,16 @@ impl TokenFacts {
         // Groups without a source are those of an impersonated user, which no login confirms.
         let confirmed = login.map_or_else(Vec::new, |it| it.still_has(&self.groups_source, all));
         let mut carried = logins.carried(&confirmed);
+        let mut granted = Vec::new();
         if let Some(cluster) = &basis.cluster {
             let user = owner(name, &confirmed);
-            let granted = basis.grants.groups(&user, &cluster.name, &cluster.labels);
-            carried = at_cluster(&cluster.groups, &carried, granted);
+            carried = cluster.groups.apply(&carried);
+            granted = basis.grants.groups(&user, &cluster.name, &cluster.labels);
+            for granted in &mut granted {
+                granted
+                    .groups
+                    .retain(|group| !cluster.groups.is_admin_group(group));
+            }
         }
         let is_unchanged = self.groups_source.is_empty() || confirmed.len() == all.len();
         let groups = Groups {
@@ -145,6 +150,7 @@ impl TokenFacts {
                 false => Arc::new(owner(name, &confirmed)),
             },
             carried: carried.into(),
+            granted: granted.into(),
         };
         let checked = checked.insert(CheckedGroups { basis, groups });
         checked.groups.clone()
@@ -153,11 +159,9 @@ impl TokenFacts {
     /// Checks that the record agrees with the claims. The server signs claims that come from the
     /// record, so a difference means that the token was not signed by this server.
     pub(super) fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
-        // The groups of the login follow those of the record. They are only for a cluster that
-        // verifies the token itself.
-        let of_login = claims.groups.strip_prefix(self.groups.as_slice());
-        let same_groups =
-            of_login.is_some_and(|groups| groups.is_empty() || !self.login_groups.is_empty());
+        // The groups of the login and of grants follow those of the record. They are only for a
+        // cluster that verifies the token itself.
+        let same_groups = claims.groups.starts_with(&self.groups);
         let same = self.owner.name == claims.sub && same_groups;
         same.then_some(()).ok_or(Refusal::NoRecord)
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use auth::user::ALL_AUTHENTICATED;
 use auth::{Ceiling, Ceilings, UserInfo};
-use jiff::Timestamp;
+use grants::GrantedGroups;
+use jiff::{SignedDuration, Timestamp};
 use signing::jwt::Verified;
 
 use super::facts::TokenFacts;
@@ -39,18 +40,54 @@ pub(super) struct Lineage {
 pub struct Groups {
     /// The owner, with all groups of the login that the user still has.
     pub(super) owner: Arc<UserInfo>,
-    /// The groups that the token carries.
+    /// The groups of the login that the token carries, by their names in the cluster, and those of
+    /// grants without limits.
     pub(super) carried: Arc<[String]>,
+    /// The groups of grants that limit the requests for which the user has them.
+    pub(super) granted: Arc<[GrantedGroups]>,
 }
 
 /// Two are equal if the token gives the same rights.
 impl PartialEq for Groups {
     fn eq(&self, other: &Self) -> bool {
-        self.owner.groups == other.owner.groups && self.carried == other.carried
+        self.owner.groups == other.owner.groups
+            && self.carried == other.carried
+            && self.granted == other.granted
     }
 }
 
 impl Groups {
+    /// Returns the groups of a token of this age. Those of grants end with the lifetime that the
+    /// grant permits, also in a token that lives longer by another permission. A token of unknown age
+    /// is too old.
+    pub(super) fn at_age(self, age: Option<SignedDuration>) -> Self {
+        if self.granted.is_empty() {
+            return self;
+        }
+        let counts = |granted: &&GrantedGroups| {
+            granted
+                .max_ttl
+                .is_none_or(|max| age.is_some_and(|age| age < max))
+        };
+        let (open, limited): (Vec<_>, Vec<_>) = self
+            .granted
+            .iter()
+            .filter(counts)
+            .cloned()
+            .partition(|granted| granted.ceiling.is_none());
+        let mut carried = self.carried.to_vec();
+        for group in open.into_iter().flat_map(|granted| granted.groups) {
+            if !carried.contains(&group) {
+                carried.push(group);
+            }
+        }
+        Self {
+            owner: self.owner,
+            carried: carried.into(),
+            granted: limited.into(),
+        }
+    }
+
     /// Returns the groups of the login that the user still has, without that of all authenticated
     /// users.
     pub(crate) fn of_login(&self) -> Vec<String> {
@@ -96,6 +133,12 @@ impl ValidToken {
         &self.groups.carried
     }
 
+    /// Returns the groups that the bearer has for some requests only, in addition to those of
+    /// [`ValidToken::identity`].
+    pub fn granted_groups(&self) -> &[GrantedGroups] {
+        &self.groups.granted
+    }
+
     /// Returns the limits that a request must pass.
     pub fn ceilings(&self) -> Ceilings {
         Ceilings {
@@ -114,7 +157,8 @@ impl ValidToken {
         self.verified.claims().expires()
     }
 
-    /// Returns the identity of the bearer at a cluster. Every entry point uses the same one.
+    /// Returns the identity of the bearer at a cluster for all requests. Every entry point uses the
+    /// same one. The gateway adds the groups of limited grants to single requests.
     pub fn identity(&self) -> UserInfo {
         let groups = self.record.groups.iter().chain(self.groups.carried.iter());
         let groups = groups.map(String::as_str);

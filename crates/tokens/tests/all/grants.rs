@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use api::ext::Token;
 use api::management::Cluster;
+use api::management::cluster::ClusterGroups;
 use apiserver::testing::{Answer, NOW};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokens::testing::{Minted, World, object, refused};
 
@@ -379,10 +381,10 @@ async fn nobody_grants_more_than_they_have() {
     check(
         "foreign",
         json!({ "clusters": { "names": ["c-a", "c-c"] } }),
-        Some("access to cluster c-c: that requires the right to get it by RBAC"),
+        Some("access to cluster c-c: that requires the permission to get it by RBAC"),
     )
     .await;
-    let wants = "groups or administrators' files in cluster c-a: that requires the right to delete it by RBAC";
+    let wants = "groups or administrators' files in cluster c-a: that requires the permission to delete it by RBAC";
     check(
         "all",
         json!({ "clusters": a_and_b, "groups": ["x"] }),
@@ -398,7 +400,7 @@ async fn nobody_grants_more_than_they_have() {
     check(
         "selected",
         json!({ "clusters": { "selector": { "matchLabels": { "a": "b" } } } }),
-        Some("access to all clusters: that requires the right to get it by RBAC"),
+        Some("access to all clusters: that requires the permission to get them by RBAC"),
     )
     .await;
 
@@ -410,7 +412,7 @@ async fn nobody_grants_more_than_they_have() {
     check(
         "again",
         json!({ "clusters": { "names": ["c-c"] } }),
-        Some("access to cluster c-c: that requires the right to get it by RBAC"),
+        Some("access to cluster c-c: that requires the permission to get it by RBAC"),
     )
     .await;
 }
@@ -521,4 +523,83 @@ async fn limits_of_a_grant_apply_unless_the_user_has_the_cluster_without_them() 
     let all_users = tokens::testing::access_to("c-a", &["get"]);
     world.switches.access.store(Arc::new(all_users));
     assert_eq!(limits(&world, &carol, "c-a").await, [] as [bool; 0]);
+}
+
+/// alice may get the cluster without grants.
+#[tokio::test]
+async fn groups_of_a_grant_count_within_its_limits_only() {
+    let world = world().await;
+    let all = tokens::testing::access_to("c-a", &["get"]);
+    world.switches.access.store(Arc::new(all));
+    let create_with = async |name: &str, more: Value| {
+        let mut spec = json!({
+            "subjects": [{ "kind": "User", "name": "alice" }],
+            "clusters": { "names": ["c-a"] }, "groups": [name],
+        });
+        for (key, value) in more.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        create(&world, name, spec).await;
+    };
+    create_with("open", json!({})).await;
+    create_with("read", json!({ "access": { "readOnly": true } })).await;
+    create_with("brief", json!({ "maxTTLSeconds": 60 })).await;
+    let set = |cluster: &mut Cluster| {
+        cluster.spec.groups = Some(ClusterGroups {
+            in_tokens: true,
+            ..ClusterGroups::default()
+        });
+    };
+    world.change(&world.clusters, "c-a", set).await;
+    let alice = token(&world, "as:alice", "c-a").await;
+    let at = async |secs: i64| {
+        let now = NOW + SignedDuration::from_secs(secs);
+        let checked = world.validity.check(&alice.bearer, "c-a", now).await;
+        let checked = checked.unwrap();
+        let granted = checked.granted_groups().iter();
+        let granted: Vec<String> = granted.flat_map(|it| it.groups.clone()).collect();
+        (checked.identity().groups[1..].to_vec(), granted)
+    };
+    let texts = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|&text| text.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let both = (texts(&["open", "brief"]), texts(&["read"]));
+    let one = (texts(&["open"]), texts(&["read"]));
+    let mut found = [at(59).await, at(60).await];
+    found[0].0.sort();
+    let mut expected = [both, one];
+    expected[0].0.sort();
+    assert_eq!(found, expected);
+
+    let a = world.enrol("c-a").await;
+    let review = world.review(a.expose(), &alice.bearer, &[]).await;
+    let groups = review["user"]["groups"].as_array().unwrap();
+    assert!(!groups.contains(&json!("read")), "{review}");
+    // The cluster cannot enforce limits, and the token outlives the other grant.
+    let claims = |token: &Minted| -> Value {
+        let payload = token.bearer.split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    };
+    assert_eq!(claims(&alice)["groups"], json!(["open"]));
+    let short = Minted::of(&ask(&world, "as:alice", "c-a", 60_000).await);
+    assert_eq!(claims(&short)["groups"], json!(["brief", "open"]));
+}
+
+#[tokio::test]
+async fn an_administrators_file_has_no_limits() {
+    let world = world().await;
+    let spec = json!({
+        "subjects": team_a(), "clusters": { "names": ["c-a"] },
+        "access": { "readOnly": true }, "adminDownloads": true,
+    });
+    let answer = create_as(&world, ADMIN, grant("both", spec)).await;
+    let message = answer.body["message"].as_str().unwrap();
+    let expected = "spec.adminDownloads: Invalid value: true: cannot be combined with access: the administrator's file has no limits";
+    assert!(
+        answer.code == 422 && message.ends_with(expected),
+        "{message}"
+    );
 }

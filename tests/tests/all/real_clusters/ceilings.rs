@@ -137,6 +137,32 @@ fn each_limit_permits_what_it_says() {
     }
     assert_data_eq!(table, file!["../../../snapshots/ceilings.txt"].raw());
     kubectl_tells_the_limits(&fleet);
+    the_plugin_gets_credentials_with_the_limits(&fleet);
+}
+
+/// The credentials for a file without tokens have its limits.
+fn the_plugin_gets_credentials_with_the_limits(fleet: &Fleet) {
+    let access = json!({ "readOnly": true });
+    let spec = json!({ "clusters": ["a"], "access": access, "generateToken": false });
+    let file = fleet.mint("alice", spec);
+    let alice = fleet.kubectl(&file).with_plugin().unwrap();
+    let folder = TempDir::new().unwrap();
+    let server = format!("--server={}", fleet.server.url().unwrap());
+    let flags = fleet.login_flags("alice", folder.path());
+    let flags = flags.each_ref().map(String::as_str);
+    let login = [&["kubeconfig", "login", &server], &flags[..]].concat();
+    let said = alice.run(&login).unwrap();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let get = [
+        "--context=a",
+        "get",
+        "namespace",
+        "default",
+        "--output=name",
+    ];
+    check(&alice, &get, "namespace/default\n");
+    let refused = "Error from server (Forbidden): secrets is forbidden: User \"alice\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\": spec.access of the token or grant of this request does not permit it";
+    check_refused(&alice, &["--context=a", "get", "secrets"], refused);
 }
 
 /// Permits alice everything, here and in the cluster.
