@@ -32,7 +32,7 @@ use jiff::SignedDuration;
 use machinery::meta::ObjectKey;
 use machinery::status::Status;
 use machinery::time::Clock;
-use oidc::{Config, OidcAuthenticator, Provider};
+use oidc::{Config, Issuers, Network, OidcAuthenticator};
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -235,17 +235,23 @@ impl Edge {
     }
 
     fn build_oidc(&self, oidc: &OidcProvider, stop: &CancellationToken) -> BuildResult {
-        let config = Config::new(options(oidc))?;
         let authorities = match oidc.ca_data.as_str() {
             "" => None,
             data => Some(String::from_utf8(STANDARD.decode(data.trim())?)?),
         };
+        let config = Config::new(oidc::Options {
+            certificate_authority: authorities,
+            ..options(oidc)
+        })?;
         let addresses = self.parts.upstreams.addresses();
-        let provider = Provider::new(&oidc.issuer, authorities.as_deref())?;
-        let provider = Arc::new(provider.reaching(move |address| addresses.allows(address)));
-        tokio::spawn(Arc::clone(&provider).run(stop.clone()));
+        let network = Network {
+            allows: Arc::new(move |address| addresses.allows(address)),
+            ..Network::of_environment()
+        };
+        let issuers = Arc::new(Issuers::new(vec![config], network)?);
+        tokio::spawn(Arc::clone(&issuers).run(stop.clone()));
         let clock = Arc::clone(&self.parts.clock);
-        Ok(Arc::new(OidcAuthenticator::new(config, provider, clock)))
+        Ok(Arc::new(OidcAuthenticator::new(issuers, clock)))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::by_name::HostNames;
 use crate::caller::CallerAuthenticator;
-use crate::edge::credential_owner::{LoginClient, OwnIssuers};
+use crate::edge::credential_owner::{LoginClients, OwnIssuers};
 use crate::edge::{Edge, EdgeParts};
 use crate::endpoint::Zone;
 use crate::endpoint::directory::{Directory, EndpointKind};
@@ -48,9 +48,9 @@ pub struct GatewayParts {
     pub kubeconfigs: Registry<Kubeconfig>,
     /// Checks whether tokens are valid.
     pub validity: Arc<Validity>,
-    /// The client whose ID tokens log in to this server. Such tokens are never sent to a cluster's
+    /// The clients whose ID tokens log in to this server. Such tokens are never sent to a cluster's
     /// webhook.
-    pub login: Option<LoginClient>,
+    pub logins_by: LoginClients,
     /// The source of the current time.
     pub clock: Arc<dyn Clock>,
     /// The zone of the clusters' host names, if clusters have host names.
@@ -91,7 +91,7 @@ impl Gateway {
             stop: parts.stop.clone(),
             issuers: OwnIssuers {
                 minted: parts.validity.issuer().to_owned(),
-                login: parts.login.clone(),
+                logins: Arc::clone(&parts.logins_by),
             },
         }));
         let forwarder = Forwarder {

@@ -51,5 +51,5 @@ mod fake_cluster;
 #[cfg(test)]
 mod fuzz;
 
-pub use edge::credential_owner::LoginClient;
+pub use edge::credential_owner::{LoginClient, LoginClients};
 pub use gateway::{Gateway, GatewayParts};

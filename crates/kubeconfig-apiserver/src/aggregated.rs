@@ -60,7 +60,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 pub(crate) async fn run(args: AggregatedArgs, log: &Log) -> Result<()> {
     external_url::check(&args.listen.external_url)?;
     args.zone.zone(&args.listen.external_url)?;
-    let login = Login::new(&args.id_tokens)?;
+    let login = Login::new(&args.id_tokens, &args.listen.issuer())?;
     serve(args, login, log).await
 }
 
@@ -87,7 +87,7 @@ async fn serve(args: AggregatedArgs, login: Login, log: &Log) -> Result<()> {
     let for_host = built(for_host(&services, &callers, &host, &clock)?);
     let for_users = built(for_users(&services, &login, &clock)?);
 
-    let gateway = services.gateway(login.client(), for_users.shutdown().clone());
+    let gateway = services.gateway(login.clients(), for_users.shutdown().clone());
     services.start_tasks(&gateway, &tasks);
     login.start_tasks(&tasks);
     let (keys, following, stop) = (services.keys(), Arc::clone(&clock), tasks.stop());

@@ -17,7 +17,7 @@ use auth::{Authenticator, Authorizer};
 use gateway::endpoint::Zone;
 use gateway::prober::{self, Prober, ProberParts};
 use gateway::upstream;
-use gateway::{Gateway, GatewayParts, LoginClient};
+use gateway::{Gateway, GatewayParts, LoginClients};
 use grants::{ClusterGrants, GrantAuthorizer, GrantLimits, Grants};
 use kubeconfigs::download::{self, Downloads};
 use kubeconfigs::strategy::{KubeconfigParts, Kubeconfigs, ManagedEndpoints};
@@ -423,11 +423,7 @@ impl Services {
     }
 
     /// Builds the gateway to the clusters, which runs until `stop` is cancelled.
-    pub(crate) fn gateway(
-        &self,
-        login: Option<LoginClient>,
-        stop: CancellationToken,
-    ) -> Arc<Gateway> {
+    pub(crate) fn gateway(&self, logins_by: LoginClients, stop: CancellationToken) -> Arc<Gateway> {
         Gateway::new(GatewayParts {
             clusters: self.dependencies.management.clusters.clone(),
             secrets: self.dependencies.secrets.clone(),
@@ -437,7 +433,7 @@ impl Services {
             tokens: self.dependencies.records.tokens.clone(),
             kubeconfigs: self.dependencies.records.kubeconfigs.clone(),
             validity: self.validity(),
-            login,
+            logins_by,
             clock: Arc::clone(&self.dependencies.clock),
             zone: self.dependencies.zone.clone(),
             options: upstream::Options::default(),

@@ -60,8 +60,14 @@ pub(crate) async fn run(args: StandaloneArgs, log: &Log) -> Result<()> {
     // bound.
     args.zone
         .zone(args.external_url.as_deref().unwrap_or_default())?;
-    let login = Login::new(&args.id_tokens)?;
+    let login = Login::new(&args.id_tokens, &issuer(&args))?;
     serve(args, login, log).await
+}
+
+/// Returns the issuer of tokens.
+fn issuer(args: &StandaloneArgs) -> String {
+    let url = args.external_url.clone();
+    url.unwrap_or_else(|| DEFAULT_ISSUER.to_owned())
 }
 
 async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
@@ -72,10 +78,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
     let address = Address::bind(&args)?;
     let authority = Arc::new(Authority::load_or_create(&data, Arc::clone(&clock))?);
     let url = address.url(args.external_url.as_deref());
-    let issuer = args
-        .external_url
-        .clone()
-        .unwrap_or_else(|| DEFAULT_ISSUER.to_owned());
+    let issuer = issuer(&args);
 
     let zone = args.zone.zone(&url)?;
     let kinds = Kinds::build(store, Arc::clone(&clock), &issuer, zone.clone(), &tasks).await?;
@@ -106,7 +109,7 @@ async fn serve(args: StandaloneArgs, login: Login, log: &Log) -> Result<()> {
         .context("TLS cannot be set up")?;
     let gateway = kinds
         .services
-        .gateway(login.client(), server.shutdown().clone());
+        .gateway(login.clients(), server.shutdown().clone());
     if zone.is_some() {
         let (own, authority) = (Arc::clone(&certificate), Arc::clone(&authority));
         let named = NamedCertificates::new(own, authority, &gateway, Arc::clone(&clock));

@@ -9,34 +9,31 @@ use machinery::time::Clock;
 use serde_json::Value;
 
 use crate::binding::{self, OwnUrl};
-use crate::claims::{Claims, Refusal};
-use crate::config::Config;
+use crate::claims::Refusal;
 use crate::id_token::IdToken;
-use crate::provider::Provider;
+use crate::issuers::{Issuer, Issuers};
 
-/// Authenticator for the ID tokens of one provider.
+/// Authenticator for the ID tokens of all issuers.
 pub struct OidcAuthenticator {
-    pub(crate) config: Config,
-    provider: Arc<Provider>,
+    issuers: Arc<Issuers>,
     clock: Arc<dyn Clock>,
     /// The URL that tokens must be bound to; `None` if they need no binding.
-    pub(crate) own_url: Option<OwnUrl>,
+    own_url: Option<OwnUrl>,
 }
 
 impl OidcAuthenticator {
-    /// Creates an authenticator for the tokens of this provider. The caller must run
-    /// [`Provider::run`].
-    pub fn new(config: Config, provider: Arc<Provider>, clock: Arc<dyn Clock>) -> Self {
+    /// Creates an authenticator for the tokens of these issuers. The caller must run
+    /// [`Issuers::run`].
+    pub fn new(issuers: Arc<Issuers>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            config,
-            provider,
+            issuers,
             clock,
             own_url: None,
         }
     }
 
-    /// Accepts only tokens that are bound to this URL. Tokens without a binding are accepted for
-    /// the clients that are configured as unbound.
+    /// Accepts only tokens that are bound to this URL or name it as their audience. Other tokens are
+    /// accepted for the audiences that are configured as unbound.
     #[must_use]
     pub fn bound_to(self, own_url: OwnUrl) -> Self {
         Self {
@@ -47,21 +44,26 @@ impl OidcAuthenticator {
 
     async fn check(
         &self,
+        issuer: &Issuer,
         token: &IdToken<'_>,
         headers: &dyn RequestHeaders,
     ) -> Result<(UserInfo, Login), Refusal> {
-        let claims = self.verified(token).await?;
-        let user = claims.user(&self.config, self.clock.now())?;
-        self.check_binding(&claims, binding::sent(headers)?).await?;
-        let login = Login::by_id_token(&self.config.issuer, claims.issued());
+        let claims = issuer.verified(token).await?;
+        let user = claims.user(&issuer.config, self.clock.now())?;
+        let header = binding::sent(headers)?;
+        if let Some(own_url) = &self.own_url {
+            binding::check(issuer, &claims, header, own_url().as_ref()).await?;
+        }
+        let login = Login::by_id_token(&issuer.config.issuer, claims.issued());
         Ok((user, login))
     }
 
-    /// Returns the claims of a token after verifying its signature.
-    pub(crate) async fn verified(&self, token: &IdToken<'_>) -> Result<Claims, Refusal> {
-        let header = token.header(&self.config.algorithms)?;
-        self.provider.verify(token, &header).await?;
-        token.claims().map(Claims::verified).ok_or(Refusal::Header)
+    /// Returns the issuer that a token claims to be from. Tokens of other issuers are left to other
+    /// authenticators.
+    fn issuer(&self, token: &IdToken<'_>) -> Option<Arc<Issuer>> {
+        let claims = token.claims()?;
+        let url = claims.get("iss").and_then(Value::as_str)?;
+        self.issuers.of(url)
     }
 }
 
@@ -73,10 +75,13 @@ impl Authenticator for OidcAuthenticator {
 
     async fn authenticate(&self, credentials: &Credentials<'_>) -> Authentication {
         let token = credentials.bearer.and_then(IdToken::split);
-        let Some(token) = token.filter(|token| is_from(token, &self.config.issuer)) else {
+        let Some(token) = token else {
             return Authentication::NotRequested;
         };
-        match self.check(&token, credentials.headers).await {
+        let Some(issuer) = self.issuer(&token) else {
+            return Authentication::NotRequested;
+        };
+        match self.check(&issuer, &token, credentials.headers).await {
             Ok((user, login)) => Authentication::by_login(user, login),
             Err(refusal) => Authentication::failed(refusal.to_string()),
         }
@@ -85,13 +90,6 @@ impl Authenticator for OidcAuthenticator {
     fn reads_header(&self, name: &str) -> bool {
         self.own_url.is_some() && name.eq_ignore_ascii_case(HEADER)
     }
-}
-
-/// Returns whether a token claims to be from this issuer. Tokens of other issuers are left to other
-/// authenticators.
-fn is_from(token: &IdToken<'_>, issuer: &str) -> bool {
-    let claims = token.claims();
-    claims.is_some_and(|claims| claims.get("iss").and_then(Value::as_str) == Some(issuer))
 }
 
 #[cfg(test)]

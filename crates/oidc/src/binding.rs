@@ -3,11 +3,13 @@
 //! ```text
 //! nonce of a login to a server ─▶ must match our URL and the random value in the header
 //! any other nonce, or no nonce ─▶ the header also has the ID token of the login, bound to us
+//!                              ─▶ or the audience is our URL
 //!                              ─▶ or the administrator lists the client as unbound
 //! ```
 //!
-//! The first rule also applies to clients listed as unbound: a token that the plugin obtained for
-//! one server is useless at another.
+//! The first rule applies to all tokens: one that the plugin obtained for a server is useless at
+//! another. A token whose audience is the URL of a server, as programs in GitHub Actions and GitLab
+//! request it, is for that server.
 
 use std::sync::Arc;
 
@@ -15,9 +17,9 @@ use api::plugin::ServerUrl;
 use api::plugin::login_binding::{HEADER, NONCE_PREFIX, SentBinding};
 use auth::RequestHeaders;
 
-use crate::authenticator::OidcAuthenticator;
 use crate::claims::{Claims, Refusal};
 use crate::id_token::IdToken;
+use crate::issuers::Issuer;
 
 /// Source of the current URL of this server. Returns `None` if the configured value is not a URL.
 pub type OwnUrl = Arc<dyn Fn() -> Option<ServerUrl> + Send + Sync>;
@@ -41,52 +43,49 @@ pub(crate) fn sent(headers: &dyn RequestHeaders) -> Result<Option<&str>, Refusal
     }
 }
 
-impl OidcAuthenticator {
-    /// Checks that a token was issued to a login to this server.
-    ///
-    /// # Errors
-    /// The header is malformed, the token was issued to a login to another server, or nothing
-    /// proves its binding.
-    pub(crate) async fn check_binding(
-        &self,
-        claims: &Claims,
-        header: Option<&str>,
-    ) -> Result<(), Refusal> {
-        let Some(own) = &self.own_url else {
-            return Ok(());
-        };
-        let sent = match header {
-            Some(value) => Some(SentBinding::parse(value).ok_or(Refusal::BindingHeader)?),
-            None => None,
-        };
-        match &sent {
-            Some(sent) if is_bound(claims) => check_nonce(claims, sent, own().as_ref()),
-            None if is_bound(claims) => Err(Refusal::BoundElsewhere),
-            Some(sent) if sent.login_token.is_some() => {
-                let login = self.login_claims(sent).await?;
-                check_nonce(&login, sent, own().as_ref())?;
-                match claims.subject().is_some() && claims.subject() == login.subject() {
-                    true => Ok(()),
-                    false => Err(Refusal::LoginToken("belongs to another user")),
-                }
+/// Checks that a token was issued to a login to the server at this URL.
+///
+/// # Errors
+/// The header is malformed, the token was issued to a login to another server, or nothing proves its
+/// binding.
+pub(crate) async fn check(
+    issuer: &Issuer,
+    claims: &Claims,
+    header: Option<&str>,
+    own: Option<&ServerUrl>,
+) -> Result<(), Refusal> {
+    let sent = match header {
+        Some(value) => Some(SentBinding::parse(value).ok_or(Refusal::BindingHeader)?),
+        None => None,
+    };
+    match &sent {
+        Some(sent) if is_bound(claims) => check_nonce(claims, sent, own),
+        None if is_bound(claims) => Err(Refusal::BoundElsewhere),
+        Some(sent) if sent.login_token.is_some() => {
+            let login = login_claims(issuer, sent).await?;
+            check_nonce(&login, sent, own)?;
+            match claims.subject().is_some() && claims.subject() == login.subject() {
+                true => Ok(()),
+                false => Err(Refusal::LoginToken("belongs to another user")),
             }
-            _ if claims.is_for_unbound_client(&self.config) => Ok(()),
-            _ => Err(Refusal::Unbound),
         }
+        _ if claims.names(own, &issuer.config) => Ok(()),
+        _ if claims.is_for_unbound_client(&issuer.config) => Ok(()),
+        _ => Err(Refusal::Unbound),
     }
+}
 
-    /// Returns the claims of the ID token of the login after verifying its signature, issuer and
-    /// audience. The token may have expired, because it does not authenticate the caller.
-    async fn login_claims(&self, sent: &SentBinding<'_>) -> Result<Claims, Refusal> {
-        let token = sent.login_token.and_then(IdToken::split);
-        let token = token.ok_or(Refusal::LoginToken("is malformed"))?;
-        let claims = self.verified(&token).await?;
-        if !claims.is_from(&self.config.issuer) {
-            return Err(Refusal::LoginToken("has a different issuer"));
-        }
-        claims.check_audience(&self.config)?;
-        Ok(claims)
+/// Returns the claims of the ID token of the login after verifying its signature, issuer and
+/// audience. The token may have expired, because it does not authenticate the caller.
+async fn login_claims(issuer: &Issuer, sent: &SentBinding<'_>) -> Result<Claims, Refusal> {
+    let token = sent.login_token.and_then(IdToken::split);
+    let token = token.ok_or(Refusal::LoginToken("is malformed"))?;
+    let claims = issuer.verified(&token).await?;
+    if !claims.is_from(&issuer.config.issuer) {
+        return Err(Refusal::LoginToken("has a different issuer"));
     }
+    claims.check_audience(&issuer.config)?;
+    Ok(claims)
 }
 
 fn is_bound(claims: &Claims) -> bool {

@@ -1,17 +1,23 @@
 //! Claims of a provider's token, and the user that they describe.
 
+mod mapped;
+
+use api::plugin::ServerUrl;
 use auth::UserInfo;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
+use crate::expression::EvaluationError;
+
+use mapped::Mapped;
 
 /// Tolerated difference of the provider's clock for `nbf`, in seconds, as in go-oidc. `exp` has no
 /// leeway.
 const LEEWAY_SECS: f64 = 60.0;
 
 /// Claims of a token whose signature was verified.
-pub(crate) struct Claims(Map<String, Value>);
+pub(crate) struct Claims(Value);
 
 /// The reason why a token is refused. It is only logged: the client sees a uniform 401.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +48,14 @@ pub(crate) enum Refusal {
     EmailNotVerified,
     #[error("claim {0} is neither a string nor a list of strings")]
     Groups(String),
+    #[error(
+        "claim {0} is distributed: the provider stores it at another address, which this server does not read"
+    )]
+    Distributed(String),
+    #[error(transparent)]
+    Expression(#[from] EvaluationError),
+    #[error("the validation expression {expression:?} failed: {message}")]
+    Rule { expression: String, message: String },
     #[error("{0:?} is reserved by Kubernetes")]
     Reserved(String),
     #[error(
@@ -59,7 +73,7 @@ pub(crate) enum Refusal {
 impl Claims {
     /// Wraps the claims of a token whose signature was verified.
     pub(crate) fn verified(claims: Map<String, Value>) -> Self {
-        Self(claims)
+        Self(Value::Object(claims))
     }
 
     /// Returns the user that the claims describe, if the token is for a configured client and
@@ -70,25 +84,7 @@ impl Claims {
     pub(crate) fn user(&self, config: &Config, now: Timestamp) -> Result<UserInfo, Refusal> {
         self.check_audience(config)?;
         self.check_times(now)?;
-        let name = self.text(&config.username_claim)?;
-        if config.username_claim == "email" {
-            self.check_email()?;
-        }
-        let mut user = UserInfo::named(format!("{}{name}", config.username_prefix));
-        if name.is_empty() {
-            return Err(Refusal::Claim(config.username_claim.clone()));
-        }
-        if let Some(claim) = &config.groups_claim {
-            let groups = self.groups(claim)?.into_iter();
-            let prefixed = groups.map(|group| format!("{}{group}", config.groups_prefix));
-            // Some providers send an empty string for no group.
-            user.groups = prefixed.filter(|group| !group.is_empty()).collect();
-        }
-        for (claim, value) in &config.required_claims {
-            if self.text(claim)? != value {
-                return Err(Refusal::Required(claim.clone()));
-            }
-        }
+        let user = Mapped::new(&self.0, config).user()?;
         match reserved(&user) {
             Some(name) => Err(Refusal::Reserved(name.to_owned())),
             None => Ok(user),
@@ -100,8 +96,7 @@ impl Claims {
     /// # Errors
     /// The token is for other clients only.
     pub(crate) fn check_audience(&self, config: &Config) -> Result<(), Refusal> {
-        let clients = std::iter::once(&config.client_id).chain(&config.unbound_client_ids);
-        match clients.into_iter().any(|client| self.is_for(client)) {
+        match config.audiences.iter().any(|client| self.is_for(client)) {
             true => Ok(()),
             false => Err(Refusal::Audience),
         }
@@ -118,9 +113,14 @@ impl Claims {
     /// Returns whether the audience has a client that may use unbound tokens, and no configured
     /// client that may not.
     pub(crate) fn is_for_unbound_client(&self, config: &Config) -> bool {
-        let unbound = &config.unbound_client_ids;
-        let is_for_bound = self.is_for(&config.client_id) && !unbound.contains(&config.client_id);
-        !is_for_bound && unbound.iter().any(|client| self.is_for(client))
+        let mut clients = config.audiences.iter().filter(|client| self.is_for(client));
+        self.check_audience(config).is_ok() && clients.all(|client| config.accepts_unbound(client))
+    }
+
+    /// Returns whether a configured audience of the token is the URL of this server.
+    pub(crate) fn names(&self, server: Option<&ServerUrl>, config: &Config) -> bool {
+        let mut audiences = config.audiences.iter().filter(|url| self.is_for(url));
+        server.is_some() && audiences.any(|url| url.parse().ok().as_ref() == server)
     }
 
     pub(crate) fn is_from(&self, issuer: &str) -> bool {
@@ -157,31 +157,6 @@ impl Claims {
             Some(Some(starts)) if starts <= now + LEEWAY_SECS => Ok(()),
             Some(_) => Err(Refusal::NotYetValid),
         }
-    }
-
-    /// Checks `email_verified`. As in Kubernetes, the claim may be missing, but must be `true` if
-    /// present.
-    fn check_email(&self) -> Result<(), Refusal> {
-        match self.0.get("email_verified") {
-            None | Some(Value::Bool(true)) => Ok(()),
-            Some(_) => Err(Refusal::EmailNotVerified),
-        }
-    }
-
-    fn text(&self, claim: &str) -> Result<&str, Refusal> {
-        let text = self.0.get(claim).and_then(Value::as_str);
-        text.ok_or_else(|| Refusal::Claim(claim.to_owned()))
-    }
-
-    /// Returns the groups in a claim. A missing claim means no groups.
-    fn groups(&self, claim: &str) -> Result<Vec<&str>, Refusal> {
-        let groups = match self.0.get(claim) {
-            None => Some(Vec::new()),
-            Some(Value::String(group)) => Some(vec![group.as_str()]),
-            Some(Value::Array(groups)) => groups.iter().map(Value::as_str).collect(),
-            Some(_) => None,
-        };
-        groups.ok_or_else(|| Refusal::Groups(claim.to_owned()))
     }
 }
 

@@ -5,6 +5,21 @@ use std::collections::BTreeMap;
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
+use crate::expression::Expression;
+
+/// The algorithms that providers may use: those of kube-apiserver without ES512, which the library
+/// lacks.
+pub(crate) const ALGORITHMS: [Algorithm; 8] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
 /// Requirements on a provider's tokens, as given on the command line. The names are those of the
 /// flags of kube-apiserver.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +28,8 @@ pub struct Options {
     pub issuer_url: String,
     /// `--oidc-client-id`: the audience of the tokens.
     pub client_id: String,
+    /// The content of `--oidc-ca-file`; `None` for the authorities of the machine.
+    pub certificate_authority: Option<String>,
     /// `--oidc-username-claim`.
     pub username_claim: String,
     /// `--oidc-username-prefix`: `None` if the flag is not set; `-` for no prefix.
@@ -29,18 +46,56 @@ pub struct Options {
     pub unbound_client_ids: Vec<String>,
 }
 
-/// Validated requirements on a provider's tokens.
+/// A checked issuer: the requirements on its tokens, and the mapping of their claims to users. It is
+/// built from the flags ([`Config::new`]) or from a file ([`crate::AuthenticationConfiguration`]).
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) issuer: String,
-    pub(crate) client_id: String,
-    pub(crate) username_claim: String,
-    pub(crate) username_prefix: String,
-    pub(crate) groups_claim: Option<String>,
-    pub(crate) groups_prefix: String,
-    pub(crate) required_claims: BTreeMap<String, String>,
+    /// The address of the discovery document; `None` for the one below the issuer.
+    pub(crate) discovery_url: Option<String>,
+    /// PEM; `None` for the authorities of the machine.
+    pub(crate) certificate_authority: Option<String>,
+    /// The accepted audiences, at least one.
+    pub(crate) audiences: Vec<String>,
+    /// The audiences whose tokens need not be bound to this server.
+    pub(crate) unbound: Vec<String>,
     pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) unbound_client_ids: Vec<String>,
+    pub(crate) username: Mapping,
+    pub(crate) groups: Option<Mapping>,
+    pub(crate) uid: Option<Mapping>,
+    pub(crate) extra: Vec<ExtraMapping>,
+    pub(crate) required_claims: BTreeMap<String, String>,
+    pub(crate) claim_rules: Vec<Rule>,
+    pub(crate) user_rules: Vec<Rule>,
+}
+
+/// The source of a part of a user.
+#[derive(Clone, Debug)]
+pub(crate) enum Mapping {
+    /// The value of a claim, after a prefix.
+    Claim {
+        /// The name of the claim.
+        claim: String,
+        /// The prefix; may be empty.
+        prefix: String,
+    },
+    /// The result of an expression over the claims.
+    Expression(Expression),
+}
+
+/// An extra value of users.
+#[derive(Clone, Debug)]
+pub(crate) struct ExtraMapping {
+    pub(crate) key: String,
+    pub(crate) value: Expression,
+}
+
+/// A condition that tokens or users must meet.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) expression: Expression,
+    /// The message of the administrator for the log; may be empty.
+    pub(crate) message: String,
 }
 
 /// An invalid flag.
@@ -84,16 +139,30 @@ impl Config {
             return Err(ConfigError::UsernameClaim);
         }
         let algorithms = options.signing_algs.iter().map(|name| algorithm(name));
+        let algorithms = algorithms.collect::<Result<_, _>>()?;
+        let prefix = username_prefix(&options);
+        let clients = std::iter::once(options.client_id).chain(options.unbound_client_ids.clone());
+        let groups = Mapping::Claim {
+            claim: options.groups_claim.clone(),
+            prefix: options.groups_prefix,
+        };
         Ok(Self {
-            algorithms: algorithms.collect::<Result<_, _>>()?,
-            username_prefix: username_prefix(&options),
             issuer: options.issuer_url,
-            client_id: options.client_id,
-            username_claim: options.username_claim,
-            groups_claim: Some(options.groups_claim).filter(|claim| !claim.is_empty()),
-            groups_prefix: options.groups_prefix,
+            discovery_url: None,
+            certificate_authority: options.certificate_authority,
+            audiences: clients.collect(),
+            unbound: options.unbound_client_ids,
+            algorithms,
+            username: Mapping::Claim {
+                claim: options.username_claim,
+                prefix,
+            },
+            groups: (!options.groups_claim.is_empty()).then_some(groups),
+            uid: None,
+            extra: Vec::new(),
             required_claims: options.required_claims,
-            unbound_client_ids: options.unbound_client_ids,
+            claim_rules: Vec::new(),
+            user_rules: Vec::new(),
         })
     }
 
@@ -103,28 +172,41 @@ impl Config {
         &self.issuer
     }
 
-    /// Returns the audience of the tokens.
+    /// Returns the accepted audiences. With flags, the first one is the client of the plugin.
     #[must_use]
-    pub fn client_id(&self) -> &str {
-        &self.client_id
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
     }
 
-    /// Returns whether tokens of [`Self::client_id`] need not be bound to this server.
+    /// Returns whether tokens for this audience need not be bound to this server.
     #[must_use]
-    pub fn accepts_unbound(&self) -> bool {
-        self.unbound_client_ids.contains(&self.client_id)
+    pub fn accepts_unbound(&self, audience: &str) -> bool {
+        self.unbound.iter().any(|unbound| unbound == audience)
+    }
+
+    /// Returns whether another configuration has the same provider, at the same address.
+    pub(crate) fn has_provider_of(&self, other: &Self) -> bool {
+        self.issuer == other.issuer
+            && self.discovery_url == other.discovery_url
+            && self.certificate_authority == other.certificate_authority
+    }
+
+    /// Returns the certificate authorities of the provider, PEM; `None` for those of the machine.
+    #[must_use]
+    pub fn certificate_authority(&self) -> Option<&str> {
+        self.certificate_authority.as_deref()
     }
 
     /// Returns the scopes that a client must request to get the required claims (OpenID Connect
     /// Core, section 5.4). The `groups` scope is a common convention, not part of that standard.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
-        let scope = match self.username_claim.as_str() {
-            "sub" => None,
-            "email" => Some("email"),
-            _ => Some("profile"),
+        let scope = match &self.username {
+            Mapping::Claim { claim, .. } if claim == "sub" => None,
+            Mapping::Claim { claim, .. } if claim == "email" => Some("email"),
+            Mapping::Claim { .. } | Mapping::Expression(_) => Some("profile"),
         };
-        let groups = self.groups_claim.as_ref().map(|_| "groups");
+        let groups = self.groups.as_ref().map(|_| "groups");
         let scopes = ["openid"].into_iter().chain(scope).chain(groups);
         scopes.map(str::to_owned).collect()
     }
@@ -154,17 +236,9 @@ fn is_issuer(url: &str) -> bool {
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, ConfigError> {
-    Ok(match name {
-        "RS256" => Algorithm::RS256,
-        "RS384" => Algorithm::RS384,
-        "RS512" => Algorithm::RS512,
-        "ES256" => Algorithm::ES256,
-        "ES384" => Algorithm::ES384,
-        "PS256" => Algorithm::PS256,
-        "PS384" => Algorithm::PS384,
-        "PS512" => Algorithm::PS512,
-        other => return Err(ConfigError::Algorithm(other.to_owned())),
-    })
+    let algorithm = name.parse().ok();
+    let algorithm = algorithm.filter(|algorithm| ALGORITHMS.contains(algorithm));
+    algorithm.ok_or_else(|| ConfigError::Algorithm(name.to_owned()))
 }
 
 #[cfg(test)]
@@ -223,11 +297,10 @@ mod tests {
                 username_prefix: prefix.map(str::to_owned),
                 ..fixtures::options()
             });
-            assert_eq!(
-                config.unwrap().username_prefix,
-                expected,
-                "{claim} {prefix:?}"
-            );
+            let Mapping::Claim { prefix, .. } = config.unwrap().username else {
+                panic!("flags have no expressions");
+            };
+            assert_eq!(prefix, expected, "{claim}");
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,11 +12,16 @@ use certificates::roots::{self, InvalidRoots};
 use http::header::{ACCEPT, HOST};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use crate::issuers::Network;
 
 /// Time limit for one document, from name resolution to the last byte.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,6 +30,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_BYTES: usize = 512 * 1024;
 
 const HTTPS_PORT: u16 = 443;
+
+/// The port of a proxy that has none in its URL.
+const PROXY_PORT: u16 = 80;
 
 /// A failure to fetch a document.
 #[derive(Debug, thiserror::Error)]
@@ -53,19 +63,23 @@ pub enum FetchError {
     Document(String, &'static str),
 }
 
-/// Client that fetches documents over HTTPS. It uses no proxy and follows no redirects.
+/// Client that fetches documents over HTTPS, through the proxy that the environment names. It
+/// follows no redirects.
 pub(crate) struct Fetcher {
     tls: TlsConnector,
-    /// Decides whether an address may be contacted.
-    pub(crate) allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    network: Network,
 }
+
+/// Connector to the addresses of a network that may be contacted.
+#[derive(Clone)]
+struct Connector(Network);
 
 impl Fetcher {
     /// Creates a client that trusts these authorities (PEM), or those of the machine if `None`.
     ///
     /// # Errors
     /// There are no authorities, or one of them is invalid.
-    pub(crate) fn new(authorities: Option<&str>) -> Result<Self, FetchError> {
+    pub(crate) fn new(authorities: Option<&str>, network: Network) -> Result<Self, FetchError> {
         let roots = match authorities {
             None => roots::usable(rustls_native_certs::load_native_certs().certs),
             Some(pem) => roots::from_pem(pem.as_bytes()).map_err(FetchError::Authorities)?,
@@ -81,7 +95,7 @@ impl Fetcher {
             .with_no_client_auth();
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
-            allows: Box::new(|_| true),
+            network,
         })
     }
 
@@ -111,21 +125,68 @@ impl Fetcher {
             .body(Empty::<Bytes>::new())
             .map_err(|_| address())?;
         let unreachable = |error| FetchError::Unreachable(url.to_owned(), error);
-        let stream = self.connect(host, port).await.map_err(unreachable)?;
+        let stream = match self.network.proxies.intercept(&uri) {
+            None => Connector(self.network.clone()).connect(host, port).await,
+            Some(proxy) => self.tunnel(&proxy, &uri).await,
+        };
+        let stream = stream.map_err(unreachable)?;
         let stream = self.tls.connect(name, stream).await.map_err(unreachable)?;
         exchange(url, TokioIo::new(stream), request).await
     }
 }
 
 impl Fetcher {
+    /// Connects to a host by a proxy. The address of the proxy must be permitted, and that of the
+    /// host if the URL has it. The proxy looks up names.
+    async fn tunnel(&self, proxy: &Intercept, uri: &Uri) -> io::Result<TcpStream> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let address = host.parse::<IpAddr>().ok();
+        if address.is_some_and(|address| !(self.network.allows)(address)) {
+            return Err(io::Error::other("the host has no permitted address"));
+        }
+        if proxy.uri().scheme_str() != Some("http") {
+            return Err(io::Error::other(
+                "the URL of the proxy must begin with http://",
+            ));
+        }
+        let connector = Connector(self.network.clone());
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), connector);
+        if let Some(credentials) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(credentials.clone());
+        }
+        let stream = tunnel.call(uri.clone()).await;
+        stream.map(TokioIo::into_inner).map_err(io::Error::other)
+    }
+}
+
+impl Connector {
     /// Connects to one of the addresses of a host that may be contacted.
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let found = lookup_host((host, port)).await?;
-        let allowed: Vec<SocketAddr> = found.filter(|it| (self.allows)(it.ip())).collect();
+        let allowed: Vec<SocketAddr> = found.filter(|it| (self.0.allows)(it.ip())).collect();
         if allowed.is_empty() {
             return Err(io::Error::other("the host has no permitted address"));
         }
         TcpStream::connect(allowed.as_slice()).await
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, proxy: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move {
+            let host = proxy.host().unwrap_or_default().trim_matches(['[', ']']);
+            let port = proxy.port_u16().unwrap_or(PROXY_PORT);
+            connector.connect(host, port).await.map(TokioIo::new)
+        })
     }
 }
 

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::claims::Refusal;
 
-/// Maximum length of a token, in bytes. A longer one is rejected before any work is done on it.
-const MAX_BYTES: usize = 16 * 1024;
+/// Maximum length of a token, in bytes: that of the head of a request. A longer one is rejected
+/// before any work is done on it.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// A token split into its segments. Nothing in it is verified yet.
 pub(crate) struct IdToken<'a> {

@@ -1,6 +1,5 @@
 //! The keys of a provider, refreshed in the background.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::Refusal;
+use crate::config::Config;
 use crate::fetch::{FetchError, Fetcher};
 use crate::id_token::{Header, IdToken};
+use crate::issuers::Network;
 use crate::key_set::KeySet;
 
 /// Path of the discovery document, which has the address of the keys (OpenID Connect Discovery,
@@ -31,8 +32,10 @@ const REFRESH: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The keys of a provider, refreshed by a task.
-pub struct Provider {
+pub(crate) struct Provider {
     issuer: String,
+    /// The address of the discovery document.
+    discovery_url: String,
     fetcher: Fetcher,
     keys: ArcSwapOption<KeySet>,
     wanted: Notify,
@@ -41,31 +44,28 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Creates a provider with this issuer URL. Its certificate must be signed by these authorities
-    /// (PEM), or by those of the machine if `None`. Nothing is fetched yet: see [`Provider::run`].
+    /// Creates the provider of an issuer. Nothing is fetched yet: see [`Provider::run`].
     ///
     /// # Errors
     /// The authorities cannot be used.
-    pub fn new(issuer: &str, authorities: Option<&str>) -> Result<Self, FetchError> {
+    pub(crate) fn new(config: &Config, network: Network) -> Result<Self, FetchError> {
+        let issuer = config.issuer.clone();
+        let discovery = config.discovery_url.clone();
+        let discovery = discovery
+            .unwrap_or_else(|| format!("{}{DISCOVERY_PATH}", issuer.trim_end_matches('/')));
         Ok(Self {
-            issuer: issuer.to_owned(),
-            fetcher: Fetcher::new(authorities)?,
+            issuer,
+            discovery_url: discovery,
+            fetcher: Fetcher::new(config.certificate_authority(), network)?,
             keys: ArcSwapOption::empty(),
             wanted: Notify::new(),
             looked: watch::Sender::new(None),
         })
     }
 
-    /// Restricts connections to the addresses that `allows` accepts.
-    #[must_use]
-    pub fn reaching(mut self, allows: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
-        self.fetcher.allows = Box::new(allows);
-        self
-    }
-
     /// Refreshes the keys until `stop`: at once, every hour, soon after a failure, and when the
     /// known keys cannot verify a token.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.follow() => {}
@@ -108,8 +108,8 @@ impl Provider {
             issuer: String,
             jwks_uri: String,
         }
-        let url = format!("{}{DISCOVERY_PATH}", self.issuer.trim_end_matches('/'));
-        let document = self.fetcher.get(&url).await?;
+        let url = &self.discovery_url;
+        let document = self.fetcher.get(url).await?;
         let wrong = |why| FetchError::Document(url.clone(), why);
         let document = serde_json::from_slice(&document);
         let document: Discovery =

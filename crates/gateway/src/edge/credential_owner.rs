@@ -5,6 +5,8 @@
 //! one. The parser is lenient where other parsers are strict: anything that resembles such a token
 //! is treated as one.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::DecodePaddingMode;
@@ -26,9 +28,12 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 pub(crate) struct OwnIssuers {
     /// The issuer of the tokens that this server mints.
     pub(crate) minted: String,
-    /// The client whose ID tokens log in to this server.
-    pub(crate) login: Option<LoginClient>,
+    /// The clients whose ID tokens log in to this server.
+    pub(crate) logins: LoginClients,
 }
+
+/// Source of the clients whose ID tokens log in to this server. They change with the configuration.
+pub type LoginClients = Arc<dyn Fn() -> Vec<LoginClient> + Send + Sync>;
 
 /// A client of an OpenID Connect provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +83,7 @@ impl OwnIssuers {
         let is_login = |login: &LoginClient| {
             is_same(issuer, &login.issuer) && is_for(claims, &login.client_id)
         };
-        if self.login.as_ref().is_some_and(is_login) {
+        if (self.logins)().iter().any(is_login) {
             return CredentialOwner::Login;
         }
         let of_kubernetes = |claim: &String| {
@@ -134,9 +139,15 @@ mod tests {
     fn check(token: &str, expected: CredentialOwner) {
         let own = OwnIssuers {
             minted: "https://kubeconfigs.example".to_owned(),
-            login: Some(LoginClient {
-                issuer: "https://login.example".to_owned(),
-                client_id: "kubectl".to_owned(),
+            logins: Arc::new(|| {
+                let client = |issuer: &str, client_id: &str| LoginClient {
+                    issuer: issuer.to_owned(),
+                    client_id: client_id.to_owned(),
+                };
+                vec![
+                    client("https://ci.example", "https://kubeconfigs.example"),
+                    client("https://login.example", "kubectl"),
+                ]
             }),
         };
         assert_eq!(own.owner_of(token), expected, "{token}");

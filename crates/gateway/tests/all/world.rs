@@ -197,9 +197,11 @@ impl World {
             tokens: tokens.clone(),
             kubeconfigs: kubeconfigs.clone(),
             validity: Arc::new(validity),
-            login: Some(LoginClient {
-                issuer: LOGIN_ISSUER.to_owned(),
-                client_id: "login".to_owned(),
+            logins_by: Arc::new(|| {
+                vec![LoginClient {
+                    issuer: LOGIN_ISSUER.to_owned(),
+                    client_id: "login".to_owned(),
+                }]
             }),
             clock: now,
             zone: Some(zone()),

@@ -4,13 +4,24 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// The OpenID Connect provider whose ID tokens are accepted.
+/// The OpenID Connect providers whose ID tokens are accepted.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Login by OpenID Connect")]
 pub(crate) struct IdTokenArgs {
+    /// File with any number of issuers, in place of the --oidc flags: AuthenticationConfiguration of
+    /// kube-apiserver (apiserver.config.k8s.io/v1), with its claim mappings and rules. It is
+    /// reloaded when it changes.
+    #[arg(long, value_name = "FILE", group = "issuers")]
+    pub(crate) authentication_config: Option<PathBuf>,
+
     /// URL of the provider, as in its tokens. Users can then log in with its ID tokens, and the
     /// kubectl plugin finds the provider through this server.
-    #[arg(long, value_name = "URL", requires = "oidc_client_id")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "oidc_client_id",
+        group = "issuers"
+    )]
     pub(crate) oidc_issuer_url: Option<String>,
 
     /// Client that the tokens are issued for, and that the kubectl plugin uses to log in.
@@ -76,16 +87,12 @@ pub(crate) struct IdTokenArgs {
     )]
     pub(crate) oidc_signing_algs: Vec<String>,
 
-    /// Clients whose tokens need not be bound to this server, so that programs such as kubelogin
-    /// can log in. Another server of such a client can use the tokens that it receives to log in
-    /// here. If it is not set, only tokens that the kubectl plugin bound to this server are
+    /// Clients, or audiences of --authentication-config, whose tokens need not be bound to this
+    /// server, so that programs such as kubelogin can log in. Another server of such a client can
+    /// use the tokens that it receives to log in here. If it is not set, only tokens that the
+    /// kubectl plugin bound to this server, and tokens whose audience is the URL of this server, are
     /// accepted.
-    #[arg(
-        long,
-        value_name = "ID,…",
-        value_delimiter = ',',
-        requires = "oidc_issuer_url"
-    )]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', requires = "issuers")]
     pub(crate) oidc_unbound_client_ids: Vec<String>,
 
     /// Scopes that the kubectl plugin requests from the provider. Defaults to those that usually

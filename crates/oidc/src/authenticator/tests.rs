@@ -5,10 +5,9 @@ use machinery::testing::ManualClock;
 use serde_json::json;
 
 use super::*;
-use crate::config::Options;
-use crate::fixtures::{
-    CLIENT, EC, ISSUER, NOW, RSA, STRANGER, claims, encode, key_set, options, unsigned,
-};
+use crate::config::{Config, Options};
+use crate::fixtures::{CLIENT, EC, NOW, RSA, STRANGER, claims, encode, key_set, options, unsigned};
+use crate::issuers::Network;
 use crate::key_set::KeySet;
 
 fn now() -> Timestamp {
@@ -19,11 +18,23 @@ fn now() -> Timestamp {
 fn authenticator(options: Options) -> OidcAuthenticator {
     let authority = certificates::Validity::starting(now(), jiff::SignedDuration::ZERO);
     let authority = certificates::Authority::create("test", authority).unwrap();
-    let provider = Provider::new(ISSUER, Some(authority.certificate_pem())).unwrap();
-    let keys = key_set(&[&RSA, &EC]).to_string();
-    provider.set_keys(KeySet::from_json(keys.as_bytes()).unwrap());
-    let config = Config::new(options).unwrap();
-    OidcAuthenticator::new(config, Arc::new(provider), ManualClock::at(now()))
+    let config = Config::new(Options {
+        certificate_authority: Some(authority.certificate_pem().to_owned()),
+        ..options
+    });
+    of_configs(vec![config.unwrap()])
+}
+
+/// Creates an authenticator whose providers all have both keys.
+fn of_configs(configs: Vec<Config>) -> OidcAuthenticator {
+    let issuers = Issuers::new(configs, Network::default()).unwrap();
+    for config in issuers.configs() {
+        let issuer = issuers.of(&config.issuer).unwrap();
+        let keys = key_set(&[&RSA, &EC]).to_string();
+        let keys = KeySet::from_json(keys.as_bytes()).unwrap();
+        issuer.provider().set_keys(keys);
+    }
+    OidcAuthenticator::new(Arc::new(issuers), ManualClock::at(now()))
 }
 
 /// Returns the result without its login.
@@ -362,7 +373,7 @@ fn required_claims_are_required() {
 
 #[test]
 fn a_token_that_is_too_long_is_nobodys() {
-    let long = with(json!({ "name": "a".repeat(16 * 1024) }));
+    let long = with(json!({ "name": "a".repeat(64 * 1024) }));
     assert!(IdToken::split(&long).is_none());
 }
 
@@ -534,5 +545,247 @@ mod binding {
         let bound = plain.bound_to(Arc::new(|| None));
         assert!(bound.reads_header("Kubeconfig-Login-Binding"));
         assert!(!bound.reads_header("authorization"));
+    }
+}
+
+/// Issuers of a file.
+mod file {
+    use super::*;
+    use crate::authentication_configuration::{AuthenticationConfiguration, Surroundings};
+
+    const CI: &str = "https://ci.example.com";
+
+    fn configs(jwt: Value) -> Vec<Config> {
+        let file = json!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
+            "jwt": jwt,
+        });
+        let surroundings = Surroundings {
+            unbound: vec!["open".to_owned()],
+            ..Surroundings::default()
+        };
+        let file = AuthenticationConfiguration::parse(&file.to_string(), &surroundings);
+        file.unwrap().into_issuers()
+    }
+
+    fn jwt(url: &str, change: Value) -> Value {
+        let mut jwt = json!({
+            "issuer": { "url": url, "audiences": [CLIENT, "open", "https://real.example"], "audienceMatchPolicy": "MatchAny" },
+            "claimMappings": { "username": { "claim": "sub", "prefix": "" } },
+        });
+        let change = change.as_object().unwrap().clone();
+        jwt.as_object_mut().unwrap().extend(change);
+        jwt
+    }
+
+    async fn answer(authenticator: &OidcAuthenticator, bearer: &str) -> Authentication {
+        let credentials = Credentials {
+            certificates: &[],
+            bearer: Some(bearer),
+            headers: &NoHeaders,
+        };
+        without_login(authenticator.authenticate(&credentials).await)
+    }
+
+    /// Checks the user of a token of an issuer with these rules.
+    #[track_caller]
+    fn check(rules: Value, claims: Value, expected: Result<UserInfo, &str>) {
+        let authenticator = of_configs(configs(json!([jwt("https://idp.example.com", rules)])));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let bearer = with(claims);
+        let answer = runtime.unwrap().block_on(answer(&authenticator, &bearer));
+        let expected = match expected {
+            Ok(user) => Authentication::of(user),
+            Err(why) => Authentication::failed(why),
+        };
+        assert_eq!(answer, expected);
+    }
+
+    fn mapped(name: &str, value: Value) -> Value {
+        let mut mappings = json!({ "username": { "claim": "sub", "prefix": "" } });
+        mappings[name] = value;
+        json!({ "claimMappings": mappings })
+    }
+
+    #[test]
+    fn expressions_map_all_parts_of_a_user() {
+        let rules = json!({ "claimMappings": {
+            "username": { "expression": "'u:' + claims.sub" },
+            "groups": { "expression": "claims.roles.split(',')" },
+            "uid": { "expression": "claims.oid" },
+            "extra": [
+                { "key": "example.org/tenant", "valueExpression": "claims.tenant" },
+                { "key": "example.org/none", "valueExpression": "''" },
+            ],
+        }});
+        let claims = json!({ "roles": "a,,b", "oid": "7", "tenant": ["x", ""], "jti": "t1" });
+        let user = UserInfo {
+            name: "u:alice".to_owned(),
+            uid: "7".to_owned(),
+            groups: vec!["a".to_owned(), "b".to_owned()],
+            extra: [
+                ("authentication.kubernetes.io/credential-id", "JTI=t1"),
+                ("example.org/tenant", "x"),
+            ]
+            .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]))
+            .into(),
+        };
+        check(rules, claims, Ok(user));
+    }
+
+    #[test]
+    fn results_of_the_wrong_type_are_refused() {
+        for (part, expression, problem) in [
+            ("username", "claims.iat", "must return a string"),
+            ("username", "''", "must not be empty"),
+            ("uid", "claims.iat", "must return a string"),
+            (
+                "groups",
+                "claims.iat",
+                "must return a string or a list of strings",
+            ),
+            (
+                "groups",
+                "['a', claims.iat]",
+                "must return a string or a list of strings",
+            ),
+            ("groups", "claims.none", "no such key: none"),
+        ] {
+            let why = format!("expression {expression:?}: {problem}");
+            let rules = mapped(part, json!({ "expression": expression }));
+            check(rules, json!({}), Err(&why));
+        }
+    }
+
+    #[test]
+    fn rules_about_claims_and_users_are_enforced() {
+        let rule = json!({ "claimValidationRules": [
+            { "expression": "claims.hd == 'a'", "message": "wrong domain" },
+        ]});
+        check(
+            rule.clone(),
+            json!({ "hd": "a" }),
+            Ok(UserInfo::named("alice")),
+        );
+        let why = "the validation expression \"claims.hd == 'a'\" failed: wrong domain";
+        check(rule.clone(), json!({ "hd": "b" }), Err(why));
+        let why = "expression \"claims.hd == 'a'\": no such key: hd";
+        check(rule, json!({}), Err(why));
+        let rule = json!({ "userValidationRules": [
+            { "expression": "user.username != 'bob'", "message": "no bob" },
+        ]});
+        check(rule.clone(), json!({}), Ok(UserInfo::named("alice")));
+        let why = "the validation expression \"user.username != 'bob'\" failed: no bob";
+        check(rule, json!({ "sub": "bob" }), Err(why));
+    }
+
+    #[test]
+    fn expressions_give_no_name_of_kubernetes() {
+        let rules = mapped(
+            "username",
+            json!({ "expression": "'system:' + claims.sub" }),
+        );
+        let why = "\"system:alice\" is reserved by Kubernetes";
+        check(rules, json!({}), Err(why));
+        let rules = mapped("groups", json!({ "expression": "['system:masters']" }));
+        let why = "\"system:masters\" is reserved by Kubernetes";
+        check(rules, json!({}), Err(why));
+    }
+
+    /// A provider that stores the groups elsewhere is never understood as one without groups.
+    #[test]
+    fn distributed_groups_are_refused() {
+        let names = json!({ "_claim_names": { "groups": "src1" } });
+        let why = "claim groups is distributed: the provider stores it at another address, which this server does not read";
+        for mapping in [
+            json!({ "claim": "groups", "prefix": "" }),
+            json!({ "expression": "claims.?groups.orValue([])" }),
+        ] {
+            check(mapped("groups", mapping), names.clone(), Err(why));
+        }
+        let other = json!({ "claim": "roles", "prefix": "" });
+        check(
+            mapped("groups", other),
+            names.clone(),
+            Ok(UserInfo::named("alice")),
+        );
+        check(json!({}), names, Ok(UserInfo::named("alice")));
+        let mut both = json!({ "_claim_names": { "groups": "src1" } });
+        both["groups"] = json!(["dev"]);
+        let user = UserInfo {
+            groups: vec!["dev".to_owned()],
+            ..UserInfo::named("alice")
+        };
+        let mapping = json!({ "claim": "groups", "prefix": "" });
+        check(mapped("groups", mapping), both, Ok(user));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_issuer_has_rules_of_its_own() {
+        let prefix =
+            json!({ "claimMappings": { "username": { "claim": "sub", "prefix": "ci:" } } });
+        let both = json!([jwt("https://idp.example.com", json!({})), jwt(CI, prefix)]);
+        let authenticator = of_configs(configs(both));
+        let person = with(json!({}));
+        let workflow = with(json!({ "iss": CI }));
+        assert_eq!(answer(&authenticator, &person).await, right("alice", &[]));
+        assert_eq!(
+            answer(&authenticator, &workflow).await,
+            right("ci:alice", &[])
+        );
+
+        // An issuer that is removed is refused at once, and the other one keeps its keys.
+        let one = configs(json!([jwt("https://idp.example.com", json!({}))]));
+        authenticator.issuers.replace(one).unwrap();
+        assert_eq!(answer(&authenticator, &person).await, right("alice", &[]));
+        let refused = answer(&authenticator, &workflow).await;
+        assert_eq!(refused, Authentication::NotRequested);
+
+        // A provider at another address has no keys yet.
+        let mut moved = jwt("https://idp.example.com", json!({}));
+        moved["issuer"]["discoveryURL"] = json!("https://other.example.com");
+        let moved = configs(json!([moved]));
+        authenticator.issuers.replace(moved).unwrap();
+        let why =
+            "the keys of the provider are not available: the provider has not been reached yet";
+        let refused = answer(&authenticator, &person).await;
+        assert_eq!(refused, Authentication::failed(why));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_for_the_url_of_the_server_needs_no_binding() {
+        let one = configs(json!([jwt("https://idp.example.com", json!({}))]));
+        let authenticator = of_configs(one);
+        let authenticator =
+            authenticator.bound_to(Arc::new(|| "https://real.example".parse().ok()));
+        let unbound = Authentication::failed(
+            "the token is not bound to this server, and its client is not listed in --oidc-unbound-client-ids",
+        );
+        for (audience, expected) in [
+            (json!("https://real.example"), right("alice", &[])),
+            (json!([CLIENT, "https://real.example"]), right("alice", &[])),
+            (json!("open"), right("alice", &[])),
+            (json!(["open", CLIENT]), unbound.clone()),
+            (json!(CLIENT), unbound.clone()),
+        ] {
+            let bearer = with(json!({ "aud": audience }));
+            assert_eq!(
+                answer(&authenticator, &bearer).await,
+                expected,
+                "{audience}"
+            );
+        }
+        // A URL that is not an audience of the issuer names nothing.
+        let mut other = jwt("https://idp.example.com", json!({}));
+        other["issuer"]["audiences"] = json!([CLIENT]);
+        authenticator
+            .issuers
+            .replace(configs(json!([other])))
+            .unwrap();
+        let bearer = with(json!({ "aud": [CLIENT, "https://real.example"] }));
+        assert_eq!(answer(&authenticator, &bearer).await, unbound);
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use certificates::{Authority, Validity};
+use hyper_util::client::proxy::matcher::Matcher;
 use jiff::{SignedDuration, Timestamp};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -12,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::fixtures::{EC, RSA, STRANGER, SigningKey, claims, key_set};
+use crate::config::Options;
+use crate::fixtures::{EC, RSA, STRANGER, SigningKey, claims, key_set, options};
 
 /// A provider that sends the configured responses.
 struct Answers {
@@ -91,10 +93,24 @@ impl Answers {
     }
 
     fn follow(&self, authority: &str) -> Arc<Provider> {
-        let provider = Arc::new(Provider::new(&self.url, Some(authority)).unwrap());
+        self.follow_by(authority, Network::default())
+    }
+
+    fn follow_by(&self, authority: &str, network: Network) -> Arc<Provider> {
+        let provider = Provider::new(&config(&self.url, authority), network);
+        let provider = Arc::new(provider.unwrap());
         tokio::spawn(Arc::clone(&provider).run(CancellationToken::new()));
         provider
     }
+}
+
+fn config(issuer: &str, authority: &str) -> Config {
+    let options = Options {
+        issuer_url: issuer.to_owned(),
+        certificate_authority: Some(authority.to_owned()),
+        ..options()
+    };
+    Config::new(options).unwrap()
 }
 
 async fn verify(provider: &Provider, key: &SigningKey) -> Result<(), Refusal> {
@@ -172,9 +188,11 @@ async fn a_provider_behind_another_authority_is_not_believed() {
 #[tokio::test]
 async fn a_provider_at_an_address_that_is_not_allowed_is_not_asked() {
     let answers = Answers::start(&[&EC]).await;
-    let provider = Provider::new(&answers.url, Some(&answers.authority)).unwrap();
-    let provider = Arc::new(provider.reaching(|address| !address.is_loopback()));
-    tokio::spawn(Arc::clone(&provider).run(CancellationToken::new()));
+    let network = Network {
+        allows: Arc::new(|address| !address.is_loopback()),
+        ..Network::default()
+    };
+    let provider = answers.follow_by(&answers.authority, network);
     assert_eq!(verify(&provider, &EC).await, Err(Refusal::NoKeys));
     assert_eq!(answers.looks(), 0);
 }
@@ -193,9 +211,8 @@ async fn keys_for_other_uses_verify_nothing() {
 #[test]
 fn authorities_that_are_none_are_refused() {
     for pem in ["", "hello"] {
-        let error = Provider::new("https://idp.example.com", Some(pem))
-            .err()
-            .unwrap();
+        let config = config("https://idp.example.com", pem);
+        let error = Provider::new(&config, Network::default()).err().unwrap();
         let cause = std::error::Error::source(&error).unwrap();
         let expected = [
             "the certificate authorities of the provider cannot be used",
@@ -214,4 +231,101 @@ async fn a_new_key_of_an_old_name_is_found() {
     assert_eq!(verify(&provider, &RSA).await, Err(Refusal::Signature));
     pass_the_pause().await;
     assert_eq!(verify(&provider, &RSA).await, Ok(()));
+}
+
+/// A proxy that records the hosts that clients ask for, and connects them to one address.
+async fn proxy(target: String) -> Proxy {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            heads.lock().unwrap().push(head);
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut server = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(async move {
+                tokio::io::copy_bidirectional(&mut client, &mut server)
+                    .await
+                    .ok();
+            });
+        }
+    });
+    Proxy { url, seen }
+}
+
+struct Proxy {
+    url: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    fn network(&self, exceptions: &str) -> Network {
+        let proxies = Matcher::builder().https(self.url.clone()).no(exceptions);
+        Network {
+            proxies: Arc::new(proxies.build()),
+            ..Network::default()
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_are_read_through_the_proxy() {
+    let answers = Answers::start(&[&EC]).await;
+    let address = answers.url.trim_start_matches("https://").to_owned();
+    let proxy = proxy(address.clone()).await;
+    let provider = answers.follow_by(&answers.authority, proxy.network(""));
+    assert_eq!(verify(&provider, &EC).await, Ok(()));
+    let seen = proxy.seen.lock().unwrap().clone();
+    let expected = format!("CONNECT {address} HTTP/1.1\r\n");
+    assert_eq!(seen.len(), 2);
+    for head in seen {
+        assert!(head.starts_with(&expected), "{head}");
+        assert!(
+            head.to_ascii_lowercase()
+                .contains("proxy-authorization: basic dxnlcjpwyxnz")
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_exception_needs_no_proxy() {
+    let answers = Answers::start(&[&EC]).await;
+    let proxy = proxy("127.0.0.1:1".to_owned()).await;
+    let provider = answers.follow_by(&answers.authority, proxy.network("127.0.0.1"));
+    assert_eq!(verify(&provider, &EC).await, Ok(()));
+    assert!(proxy.seen.lock().unwrap().is_empty());
+}
+
+/// The address of the proxy and that of the provider must both be allowed.
+#[tokio::test]
+async fn a_proxy_at_an_address_that_is_not_allowed_is_not_asked() {
+    for refused in [0, 1] {
+        let answers = Answers::start(&[&EC]).await;
+        let proxy = proxy(answers.url.trim_start_matches("https://").to_owned()).await;
+        let asked = AtomicUsize::new(0);
+        let network = Network {
+            allows: Arc::new(move |_| asked.fetch_add(1, Ordering::SeqCst) != refused),
+            ..proxy.network("")
+        };
+        let provider = answers.follow_by(&answers.authority, network);
+        assert_eq!(verify(&provider, &EC).await, Err(Refusal::NoKeys));
+        assert!(proxy.seen.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_discovery_document_is_where_the_file_says() {
+    let answers = Answers::start(&[&EC]).await;
+    let mut config = config("https://unreachable.example.com", &answers.authority);
+    config.discovery_url = Some(format!("{}/.well-known/openid-configuration", answers.url));
+    *answers.issuer.lock().unwrap() = "https://unreachable.example.com".to_owned();
+    let provider = Arc::new(Provider::new(&config, Network::default()).unwrap());
+    tokio::spawn(Arc::clone(&provider).run(CancellationToken::new()));
+    assert_eq!(verify(&provider, &EC).await, Ok(()));
 }
