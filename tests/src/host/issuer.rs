@@ -1,4 +1,5 @@
-//! An issuer of OIDC tokens, like that of a company: two documents over HTTPS, and signed tokens.
+//! Issuers of OIDC tokens, like those of a company or a CI system: two documents over HTTPS, and
+//! signed tokens. Each path of the server is an issuer.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,7 +23,10 @@ const AUDIENCE: &str = "host";
 /// Lifetime of a token, longer than any test.
 const LIFE: Duration = Duration::from_secs(10 * 60 * 60);
 
-/// A running issuer. Runs until the process ends.
+/// The path of the discovery document, below that of an issuer.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// A running server of issuers with one key. Runs until the process ends.
 pub struct Issuer {
     url: String,
     /// The certificate of its server, PEM, which clients trust.
@@ -44,11 +48,16 @@ impl Issuer {
                 PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der())),
             )?;
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
-        let (config, documents) = (Arc::new(config), documents(&url, &key)?);
+        let documents = Documents {
+            url: url.clone(),
+            keys: keys(&key)?,
+        };
+        let (config, documents) = (Arc::new(config), Arc::new(documents));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                let (config, documents) = (Arc::clone(&config), Arc::clone(&documents));
                 // A client that disconnects tries again.
-                let _ = answer(client, &config, &documents);
+                thread::spawn(move || answer(client, &config, &documents));
             }
         });
         Ok(Self {
@@ -56,6 +65,16 @@ impl Issuer {
             certificate: own.cert.pem(),
             key,
         })
+    }
+
+    /// Returns the URL of the issuer at the root. Others have a path below it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the certificate of the server, PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
     }
 
     /// Returns the file for `--authentication-config` of a kube-apiserver that accepts its tokens.
@@ -83,12 +102,16 @@ impl Issuer {
     )]
     pub fn token(&self, user: &str) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let claims = json!({
+        self.sign(&json!({
             "iss": self.url, "aud": AUDIENCE, "sub": user,
             "iat": now.as_secs(), "exp": (now + LIFE).as_secs(),
-        });
+        }))
+    }
+
+    /// Returns a token with these claims.
+    pub fn sign(&self, claims: &Value) -> anyhow::Result<String> {
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": "1"});
-        let [header, claims] = [header, claims].map(|part| encode(part.to_string().as_bytes()));
+        let [header, claims] = [&header, claims].map(|part| encode(part.to_string().as_bytes()));
         let signed = format!("{header}.{claims}");
         let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
         let signature = signature.map_err(|_| anyhow!("a token cannot be signed"))?;
@@ -96,31 +119,39 @@ impl Issuer {
     }
 }
 
-/// Returns the documents by path.
-fn documents(url: &str, key: &EcdsaKeyPair) -> anyhow::Result<[(&'static str, Value); 2]> {
+/// The documents of a server.
+struct Documents {
+    url: String,
+    keys: Value,
+}
+
+impl Documents {
+    fn at(&self, path: &str) -> Option<Value> {
+        if path == "/jwks" {
+            return Some(self.keys.clone());
+        }
+        let issuer = path.strip_suffix(DISCOVERY)?;
+        let url = &self.url;
+        Some(json!({"issuer": format!("{url}{issuer}"), "jwks_uri": format!("{url}/jwks")}))
+    }
+}
+
+/// Returns the key set with this key.
+fn keys(key: &EcdsaKeyPair) -> anyhow::Result<Value> {
     let public = key.public_key().as_ref();
     // SEC 1: a byte that marks the point as uncompressed, and its coordinates.
     let point = public.strip_prefix(&[4]).context("a compressed key")?;
     let (x, y) = point.split_at(point.len() / 2);
-    Ok([
-        (
-            "/.well-known/openid-configuration",
-            json!({"issuer": url, "jwks_uri": format!("{url}/jwks")}),
-        ),
-        (
-            "/jwks",
-            json!({"keys": [{
-                "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
-                "x": encode(x), "y": encode(y),
-            }]}),
-        ),
-    ])
+    Ok(json!({"keys": [{
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
+        "x": encode(x), "y": encode(y),
+    }]}))
 }
 
 fn answer(
     client: TcpStream,
     config: &Arc<ServerConfig>,
-    documents: &[(&str, Value)],
+    documents: &Documents,
 ) -> anyhow::Result<()> {
     client.set_read_timeout(Some(Duration::from_secs(10)))?;
     let connection = ServerConnection::new(Arc::clone(config))?;
@@ -129,9 +160,8 @@ fn answer(
     stream.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
     while stream.read_line(&mut line)? > "\r\n".len() {}
-    let found = documents.iter().find(|(known, _)| *known == path);
-    let (status, body) = match found {
-        Some((_, document)) => ("200 OK", document.to_string()),
+    let (status, body) = match documents.at(&path) {
+        Some(document) => ("200 OK", document.to_string()),
         None => ("404 Not Found", String::new()),
     };
     let stream = stream.get_mut();

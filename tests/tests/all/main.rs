@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod aggregated;
 #[cfg(test)]
+mod authentication_config;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod chart;
