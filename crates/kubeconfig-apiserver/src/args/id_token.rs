@@ -4,6 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// The flags that a file of issuers replaces. `requires` is not enforced for a flag that conflicts
+/// with another one.
+const FLAGS_OF_ONE_PROVIDER: [&str; 10] = [
+    "oidc_issuer_url",
+    "oidc_client_id",
+    "oidc_ca_file",
+    "oidc_username_claim",
+    "oidc_username_prefix",
+    "oidc_groups_claim",
+    "oidc_groups_prefix",
+    "oidc_required_claim",
+    "oidc_signing_algs",
+    "oidc_login_scopes",
+];
+
 /// The OpenID Connect providers whose ID tokens are accepted.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Login by OpenID Connect")]
@@ -11,7 +26,12 @@ pub(crate) struct IdTokenArgs {
     /// File with any number of issuers, in place of the --oidc flags: AuthenticationConfiguration of
     /// kube-apiserver (apiserver.config.k8s.io/v1), with its claim mappings and rules. It is
     /// reloaded when it changes.
-    #[arg(long, value_name = "FILE", group = "issuers")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "issuers",
+        conflicts_with_all = FLAGS_OF_ONE_PROVIDER
+    )]
     pub(crate) authentication_config: Option<PathBuf>,
 
     /// URL of the provider, as in its tokens. Users can then log in with its ID tokens, and the
@@ -110,5 +130,37 @@ fn claim_and_value(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((claim, value)) if !claim.is_empty() => Ok((claim.to_owned(), value.to_owned())),
         _ => Err("must be of the form claim=value"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+    use clap::{Args as _, Command};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &[&str], expected: Option<ErrorKind>) {
+        let command = IdTokenArgs::augment_args(Command::new("test"));
+        let arguments = ["test"].iter().chain(arguments);
+        let parsed = command.try_get_matches_from(arguments);
+        assert_eq!(parsed.err().map(|error| error.kind()), expected);
+    }
+
+    #[test]
+    fn the_file_excludes_the_flags_of_a_provider() {
+        let (file, unbound) = ("--authentication-config=f", "--oidc-unbound-client-ids=a");
+        let (issuer, client) = ("--oidc-issuer-url=https://a", "--oidc-client-id=b");
+        check(&[], None);
+        check(&[file], None);
+        check(&[file, unbound], None);
+        check(&[issuer, client, unbound], None);
+        check(&[file, issuer, client], Some(ErrorKind::ArgumentConflict));
+        check(&[unbound], Some(ErrorKind::MissingRequiredArgument));
+        for flag in FLAGS_OF_ONE_PROVIDER {
+            let flag = format!("--{}=a=b", flag.replace('_', "-"));
+            check(&[file, &flag], Some(ErrorKind::ArgumentConflict));
+        }
     }
 }

@@ -98,3 +98,66 @@ impl ConfigurationFile {
         format!("--authentication-config {} {what}", self.path.display())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oidc::Network;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const OWN: &str = "https://kubeconfigs.example.com";
+
+    fn content(url: &str) -> String {
+        format!(
+            "{{apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, jwt: [{{\
+             issuer: {{url: \"{url}\", audiences: [a]}}, \
+             claimMappings: {{username: {{claim: sub, prefix: \"\"}}}}}}]}}"
+        )
+    }
+
+    fn urls(issuers: &Issuers) -> Vec<String> {
+        let configs = issuers.configs();
+        configs
+            .iter()
+            .map(|config| config.issuer().to_owned())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_used_changes_nothing() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, content("https://a")).unwrap();
+        let mut file = ConfigurationFile::new(path.clone(), Vec::new(), OWN);
+        let issuers = Issuers::new(file.load().unwrap(), Network::default()).unwrap();
+        for unusable in [
+            "jwt: [",
+            "",
+            &content("http://a"),
+            &content(OWN),
+            &"#".repeat(MAX_BYTES + 1),
+        ] {
+            std::fs::write(&path, unusable).unwrap();
+            file.look(&issuers).await;
+            assert_eq!(urls(&issuers), ["https://a"]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        file.look(&issuers).await;
+        assert_eq!(urls(&issuers), ["https://a"]);
+        std::fs::write(&path, content("https://b")).unwrap();
+        file.look(&issuers).await;
+        assert_eq!(urls(&issuers), ["https://b"]);
+    }
+
+    #[test]
+    fn a_start_with_an_unusable_file_names_the_file() {
+        let path = PathBuf::from("/nonexistent/file");
+        let mut file = ConfigurationFile::new(path, Vec::new(), OWN);
+        let error = file.load().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--authentication-config /nonexistent/file cannot be read"
+        );
+    }
+}

@@ -304,3 +304,22 @@ fn extra_keys_are_checked_as_kubernetes_does() {
         "jwt[0].claimMappings.extra[0].valueExpression: Invalid value: \"a\": compilation failed: undeclared reference to 'a'",
     );
 }
+
+/// The example of docs/login.md, for people and GitHub Actions.
+#[test]
+fn the_example_of_the_documentation_is_valid() {
+    let page = include_str!("../../../../docs/login.md");
+    let lines = page
+        .lines()
+        .skip_while(|line| *line != "    apiVersion: apiserver.config.k8s.io/v1");
+    let example: Vec<&str> = lines.map_while(|line| line.strip_prefix("    ")).collect();
+    let parsed = AuthenticationConfiguration::parse(&example.join("\n"), &Surroundings::default());
+    let issuers = parsed.unwrap().into_issuers();
+    let urls: Vec<&str> = issuers.iter().map(Config::issuer).collect();
+    let expected = [
+        "https://login.example.com",
+        "https://token.actions.githubusercontent.com",
+    ];
+    assert_eq!(urls, expected);
+    assert_eq!(issuers[1].claim_rules.len(), 1);
+}

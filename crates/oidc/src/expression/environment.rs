@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use cel::common::functions::Function;
 use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelOptional, CelString, CelUInt, DYN_TYPE, Kind, LIST_TYPE,
-    STRING_TYPE,
+    CelBool, CelDouble, CelInt, CelOptional, CelString, CelUInt, DYN_TYPE, LIST_TYPE, STRING_TYPE,
 };
 use cel::common::value::{CowVal, Val};
 use cel::objects::Key;
@@ -172,8 +171,8 @@ fn find<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execut
     ))
 }
 
-/// Returns the part of a value that a field or an index selects, if it has that part. Only lists
-/// know invalid indexes.
+/// Returns the part of a value that a field or an index selects, if it has that part. An index of
+/// the wrong type is an error.
 fn part<'v>(arguments: &[CowVal<'_, 'v>]) -> Result<Option<Box<dyn Val + 'v>>, ExecutionError> {
     let [value, index] = arguments else {
         return Err(ExecutionError::function_error(
@@ -188,10 +187,6 @@ fn part<'v>(arguments: &[CowVal<'_, 'v>]) -> Result<Option<Box<dyn Val + 'v>>, E
             Some(value) => value,
         },
     };
-    let is_text = index.get_type().kind() == Kind::String;
-    if value.get_type().kind() == Kind::List && is_text {
-        return Err(ExecutionError::function_error("_?._", "no such overload"));
-    }
     let Some(indexer) = value.as_indexer() else {
         return Ok(None);
     };
