@@ -26,8 +26,8 @@ mod environment;
 mod size;
 
 use std::cell::OnceCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
 use cel::parser::PrattParser;
 use cel::{Context, Env, ExecutionError, IdedExpr, Value};
@@ -41,6 +41,9 @@ const MAX_BYTES: usize = 8 * 1024;
 
 /// Maximum number of levels of an expression, which fit the stack of a thread.
 const MAX_LEVELS: u16 = 24;
+
+/// The stack of the parser, in bytes: for one level per byte of an expression in a debug build.
+const PARSER_STACK: usize = 64 * 1024 * 1024;
 
 /// Compiles expressions.
 pub(crate) struct Compiler {
@@ -120,26 +123,15 @@ impl Compiler {
         if source.len() > MAX_BYTES {
             return Err(format!("may not be more than {MAX_BYTES} bytes"));
         }
-        // The other parser of the crate needs more stack than a thread has.
-        let parser = PrattParser::new()
-            .enable_optional_syntax(true)
-            .max_recursion_depth(MAX_LEVELS);
-        // The parser is not ours, and a panic must not end the task that loads the file.
-        let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse(source)));
-        let parsed = parsed.map_err(|_| "compilation failed: the parser failed".to_owned())?;
-        let mut parsed = parsed.map_err(|errors| {
-            let first = errors.errors.first();
-            let first = first.map(|error| {
-                format!(
-                    "ERROR: <input>:{}:{}: {}",
-                    error.pos.0, error.pos.1, error.msg
-                )
-            });
-            format!("compilation failed: {}", first.unwrap_or_default())
-        })?;
-        let checked = Checked::of(&mut parsed, variable);
-        let checked = checked.map_err(|problem| format!("compilation failed: {problem}"))?;
-        Ok((parsed, checked))
+        // The parser is not ours: it and the drop of what it parsed may need a deep stack, and a
+        // panic must not end the task that loads the file.
+        let parsed = thread::scope(|scope| {
+            let thread = thread::Builder::new().stack_size(PARSER_STACK);
+            let parsing = thread.spawn_scoped(scope, || parse(source, variable));
+            parsing.ok().and_then(|parsing| parsing.join().ok())
+        });
+        let parsed = parsed.unwrap_or_else(|| Err("the parser failed".to_owned()));
+        parsed.map_err(|problem| format!("compilation failed: {problem}"))
     }
 
     fn expression(&self, source: &str, parsed: IdedExpr, checked: Checked) -> Expression {
@@ -221,6 +213,23 @@ impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Environment")
     }
+}
+
+/// Parses and checks an expression.
+fn parse(source: &str, variable: Name) -> Result<(IdedExpr, Checked), String> {
+    let parser = PrattParser::new()
+        .enable_optional_syntax(true)
+        .max_recursion_depth(MAX_LEVELS);
+    let mut parsed = parser.parse(source).map_err(|errors| {
+        let first = errors.errors.first();
+        let first = first.map(|error| {
+            let (line, column) = error.pos;
+            format!("ERROR: <input>:{line}:{column}: {}", error.msg)
+        });
+        first.unwrap_or_default()
+    })?;
+    let checked = Checked::of(&mut parsed, variable)?;
+    Ok((parsed, checked))
 }
 
 #[cfg(test)]

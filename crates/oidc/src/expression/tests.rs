@@ -271,6 +271,9 @@ fn the_deepest_expression_fits_the_stack() {
 fn no_text_exhausts_the_stack_of_the_parser() {
     for (part, end) in [
         ("(", ""),
+        ("-!", "1"),
+        ("a?a:", "a"),
+        ("[0]", ""),
         ("!", "true"),
         ("-", "1"),
         ("[", ""),
@@ -281,6 +284,9 @@ fn no_text_exhausts_the_stack_of_the_parser() {
         ("1 + ", "1"),
         ("claims.a[", ""),
         ("claims.", "a"),
+        ("a.", "a"),
+        ("1+", "1"),
+        ("a.?", "a"),
         ("has(", ""),
         ("claims.all(a, ", "a"),
     ] {
