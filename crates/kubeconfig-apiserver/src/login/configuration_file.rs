@@ -136,7 +136,11 @@ mod tests {
             "",
             &content("http://a"),
             &content(OWN),
-            &"#".repeat(MAX_BYTES + 1),
+            &format!(
+                "{}\n{}",
+                content("https://c"),
+                "# long\n".repeat(MAX_BYTES / 7)
+            ),
         ] {
             std::fs::write(&path, unusable).unwrap();
             file.look(&issuers).await;
