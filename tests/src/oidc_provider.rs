@@ -19,7 +19,7 @@ use test_cluster::{free_port, tools};
 use crate::http::{Answer, Client, Request, encode, expect};
 use crate::poll;
 
-/// The id of the only client, a public one.
+/// The id of the only client.
 pub const CLIENT: &str = "kubectl";
 
 /// The claim of the group of a user. The provider has no groups, so it is the given name.
@@ -60,6 +60,8 @@ impl BoundToken {
 pub struct OidcProvider {
     folder: TempDir,
     port: u16,
+    /// The secret of the client; empty for a public client.
+    secret: &'static str,
     child: Option<Child>,
 }
 
@@ -70,6 +72,14 @@ impl OidcProvider {
     /// # Errors
     /// Fails if the program cannot be built or started.
     pub fn start(users: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with_secret(users, "")
+    }
+
+    /// Starts a provider whose client must authenticate with this secret.
+    ///
+    /// # Errors
+    /// Fails if the program cannot be built or started.
+    pub fn start_with_secret(users: &[&str], secret: &'static str) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("oidc-provider-")?;
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
         let (ca, certificate, key) = certificate()?;
@@ -88,6 +98,7 @@ impl OidcProvider {
         let mut provider = Self {
             folder,
             port: free_port()?,
+            secret,
             child: None,
         };
         provider.resume()?;
@@ -142,7 +153,7 @@ impl OidcProvider {
             .open(file("provider.log"))?;
         let child = Command::new(tools::path("oidc-provider")?)
             .arg(format!("--listen=127.0.0.1:{}", self.port))
-            .args(["--client", CLIENT])
+            .args(["--client", CLIENT, "--secret", self.secret])
             .arg("--cert")
             .arg(file("tls.crt"))
             .arg("--key")

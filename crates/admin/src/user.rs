@@ -2,7 +2,7 @@
 //!
 //! Tables and kubeconfigs go to stdout. Explanations go to stderr.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -138,29 +138,67 @@ impl Users<'_> {
         now: Timestamp,
     ) -> Result<()> {
         let name = &args.name;
-        match self.find(name).await? {
-            Some(user) => {
-                ensure!(
-                    user.is_enabled(),
-                    "user {name:?} is disabled: run user enable first"
-                );
-                self.console.say(format_args!("User {name} exists."));
+        let found = self.find(name).await?;
+        if let Some(user) = &found {
+            ensure!(
+                user.is_enabled(),
+                "user {name:?} is disabled: run user enable first"
+            );
+        }
+        let file = match authority {
+            Some(authority) => Some(self.first_access(args, authority, now).await?),
+            None => None,
+        };
+        // The file is written first, so that no user is added who has no access.
+        let written = match &file {
+            Some(file) if args.file != Path::new("-") => {
+                write_new(&args.file, file)?;
+                true
             }
+            _ => false,
+        };
+        match found {
+            Some(_) => self.console.say(format_args!("User {name} exists.")),
             None => {
-                self.create(&who_logs_in_as(name)).await?;
+                let created = self.create(&who_logs_in_as(name)).await;
+                if created.is_err() && written {
+                    // The error of the server is more useful than that of the file.
+                    let _ = fs::remove_file(&args.file);
+                }
+                created?;
                 self.console.say(format_args!("User {name} was added."));
             }
         }
-        let Some(authority) = authority else {
+        let Some(file) = file else {
             self.console.say(
                 "The user needs a login of the server. With --data-dir, this command prints a kubeconfig with a certificate.",
             );
             return Ok(());
         };
-        let life = SignedDuration::from_hours(24 * i64::from(args.valid_days));
+        if !written {
+            self.console.print(&file)?;
+        }
+        self.console.say_all([
+            format!(
+                "The kubeconfig contains a private key. It is valid until {}, and can be stopped earlier only with user disable.",
+                rfc3339(now + life(args))
+            ),
+            "A ClusterGrant or a role decides which clusters the user may use: docs/access.md.".to_owned(),
+        ]);
+        Ok(())
+    }
+
+    /// Returns a kubeconfig with a certificate for the user.
+    async fn first_access(
+        &self,
+        args: &AddUserArgs,
+        authority: &Authority,
+        now: Timestamp,
+    ) -> Result<String> {
+        let name = &args.name;
         let groups: Vec<&str> = args.group.iter().map(String::as_str).collect();
         let pair = authority
-            .client(name, &groups, Validity::starting(now, life))
+            .client(name, &groups, Validity::starting(now, life(args)))
             .context("the certificate cannot be created")?;
         let access = FirstAccess {
             server: self.setting(setting::SERVER_URL).await?,
@@ -168,15 +206,7 @@ impl Users<'_> {
             user: name,
             pair: &pair,
         };
-        self.hand_over(&access.kubeconfig()?, &args.file)?;
-        self.console.say_all([
-            format!(
-                "The kubeconfig contains a private key. It is valid until {}, and can be stopped earlier only with user disable.",
-                rfc3339(now + life)
-            ),
-            "A ClusterGrant or a role decides which clusters the user may use: docs/access.md.".to_owned(),
-        ]);
-        Ok(())
+        access.kubeconfig()
     }
 
     async fn create(&self, user: &User) -> Result<()> {
@@ -194,21 +224,6 @@ impl Users<'_> {
         let settings = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
         let setting: Setting = read(settings.get(name).await.map_err(told)?)?;
         Ok(setting.effective().to_owned())
-    }
-
-    /// Writes a kubeconfig to stdout or to a new file that only its owner can read.
-    fn hand_over(&self, kubeconfig: &str, file: &Path) -> Result<()> {
-        if file == Path::new("-") {
-            return self.console.print(kubeconfig);
-        }
-        let opened = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(file);
-        opened
-            .and_then(|mut opened| opened.write_all(kubeconfig.as_bytes()))
-            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     async fn list(&self, now: Timestamp) -> Result<()> {
@@ -278,6 +293,22 @@ fn row(user: &User, now: Timestamp) -> [String; 5] {
         last_login.unwrap_or_else(|| NONE.to_owned()),
         created.map_or_else(|| NONE.to_owned(), |created| ago(created.0)),
     ]
+}
+
+/// Returns the lifetime of the certificate of a new user.
+fn life(args: &AddUserArgs) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(args.valid_days))
+}
+
+/// Writes a kubeconfig to a new file that only its owner can read.
+fn write_new(path: &Path, kubeconfig: &str) -> Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(kubeconfig.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A kubeconfig with a client certificate for the server, which gives access before any token was

@@ -1,7 +1,8 @@
 //! Data that the server publishes for the kubectl plugin: in kubeconfig files, and at a URL that
 //! does not require authentication. Neither contains a secret. [`login_binding`] is the value that
-//! both derive from a login.
+//! both derive from a login, and [`id_token`] the claims that both check.
 
+pub mod id_token;
 pub mod login_binding;
 mod server_url;
 
@@ -74,9 +75,54 @@ pub struct LoginDiscovery {
     )]
     pub server: String,
 
-    /// The OpenID Connect provider whose ID tokens the server accepts; absent if it accepts none.
+    /// The OpenID Connect provider whose ID tokens the server accepts; absent if it accepts none. If
+    /// there are several, it is the first of `providers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcLogin>,
+
+    /// The providers that users can choose from. Empty if there is only `oidc`.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub providers: Vec<LoginProvider>,
+}
+
+/// One of several OpenID Connect providers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoginProvider {
+    /// The name that users select the provider by.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub name: String,
+
+    /// A description for users.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub display_name: String,
+
+    /// The provider.
+    #[serde(flatten)]
+    pub oidc: OidcLogin,
+
+    /// The secret of the client, for providers that require one. It is public: everyone can read
+    /// this document. Empty if the client has none, or if its users have it.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    pub client_secret: String,
+}
+
+impl From<OidcLogin> for LoginProvider {
+    fn from(oidc: OidcLogin) -> Self {
+        Self {
+            oidc,
+            ..Self::default()
+        }
+    }
 }
 
 /// The parameters of an OpenID Connect provider that a client needs.
@@ -154,5 +200,20 @@ mod tests {
         }});
         let discovery: LoginDiscovery = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(&discovery).unwrap(), json);
+    }
+
+    #[test]
+    fn a_provider_with_a_name_has_the_fields_of_the_others() {
+        let json = json!({
+            "name": "staff",
+            "displayName": "Staff",
+            "issuer": "https://idp.example.com",
+            "clientID": "kubectl",
+            "scopes": ["openid"],
+            "clientSecret": "published",
+        });
+        let provider: LoginProvider = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(provider.oidc.client_id, "kubectl");
+        assert_eq!(serde_json::to_value(&provider).unwrap(), json);
     }
 }

@@ -134,6 +134,7 @@ fn definitions_have_names_unique_among_all_groups() {
         "io.cattle.ext.v1.EncryptionKeyInfo",
         "io.cattle.ext.v1.GrantClusters",
         "io.cattle.ext.v1.GrantSubject",
+        "io.cattle.ext.v1.GrantedAccess",
         "io.cattle.ext.v1.KeyOperation",
         "io.cattle.ext.v1.KeyOperationSpec",
         "io.cattle.ext.v1.KeyOperationStatus",

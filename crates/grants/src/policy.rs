@@ -91,6 +91,17 @@ impl Grants {
         &self.0.clusters
     }
 
+    /// Returns the grants of a user for a cluster, sorted by name.
+    pub fn of_user(&self, user: &UserInfo, cluster: &str) -> Vec<ClusterGrant> {
+        let names: Vec<String> = self.decide(user, cluster, |grants| {
+            grants.iter().map(|grant| grant.name.clone()).collect()
+        });
+        let objects = self.registry().cache();
+        let grants = names.iter();
+        let grants = grants.filter_map(|name| objects.get(ObjectKey::cluster(name)));
+        grants.collect()
+    }
+
     /// Calls `decide` with the grants of a user for a cluster. Few users have grants, so the cluster
     /// is only looked up for them.
     pub(crate) fn decide<T>(

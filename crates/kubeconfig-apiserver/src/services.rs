@@ -360,11 +360,10 @@ impl Services {
     }
 
     fn access_reviews(&self) -> ClusterAccessReviews {
-        let rbac = Arc::clone(&self.dependencies.authorizer);
         ClusterAccessReviews::new(AccessReviewParts {
-            users: self.dependencies.management.users.clone(),
+            users: Arc::clone(&self.users),
             groups: self.minter.groups().clone(),
-            authorizer: GrantAuthorizer::before(self.grants.clone(), rbac),
+            rbac: Arc::clone(&self.dependencies.authorizer),
         })
     }
 

@@ -30,7 +30,7 @@ use crate::http_client::HttpClient;
 use crate::identity::identity;
 use crate::key::key;
 use crate::known::{self, Known};
-use crate::login::{self, Attempt, Vouched, Way};
+use crate::login::{self, Attempt, Choice, Vouched, Way};
 use crate::oidc::code::Browser;
 use crate::say;
 use crate::session::{self, Session};
@@ -258,6 +258,10 @@ impl Search<'_> {
             vouched: &vouched,
             machine_roots: self.machine_roots,
             shares_client_with: None,
+            provider: Choice {
+                is_terminal: true,
+                ..Choice::default()
+            },
             clock: self.clock,
         };
         let browser = Browser {

@@ -1,7 +1,7 @@
 //! HTTP client for one server, with a deadline and a limit for the size of answers.
 //!
-//! The Kubernetes client library provides TLS, proxies and client certificates. Requests are built
-//! here, because half of them go to OpenID Connect providers.
+//! The Kubernetes client library provides TLS, proxies and client certificates. The requests are
+//! ours, or those of the library for OAuth 2.0 ([`crate::oidc`]).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,7 +77,6 @@ pub(crate) struct Answer {
 pub(crate) enum Content<'a> {
     None,
     Json(&'a Value),
-    Form(&'a [(&'a str, &'a str)]),
 }
 
 impl HttpClient {
@@ -135,7 +134,19 @@ impl HttpClient {
         if let Some(binding) = &self.binding {
             request.headers_mut().insert(HEADER, sensitive(binding)?);
         }
-        let answer = timeout(limit, self.answer(request)).await;
+        self.send(request, limit).await
+    }
+
+    /// Sends a request whose URL is a path, and reads the whole answer within `limit`.
+    ///
+    /// # Errors
+    /// Fails if there is no answer. A refusal is an answer.
+    pub(crate) async fn send(
+        &self,
+        request: Request<impl Into<Body>>,
+        limit: Duration,
+    ) -> Result<Answer> {
+        let answer = timeout(limit, self.answer(request.map(Into::into))).await;
         let answer = answer.unwrap_or_else(|_| Err(anyhow!("no response within {limit:?}")));
         answer.with_context(|| format!("{} does not respond", self.base))
     }
@@ -160,6 +171,11 @@ impl Answer {
         })
     }
 
+    /// Returns the body.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Returns the reason for a refusal, on one line. This is the message of the server if the
     /// answer is a Kubernetes `Status`.
     pub(crate) fn refusal(&self) -> String {
@@ -179,13 +195,6 @@ fn request(method: Method, path: &str, content: Content<'_>) -> Result<Request<B
         Content::Json(value) => builder
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(value.to_string().into_bytes())),
-        Content::Form(fields) => {
-            let mut form = form_urlencoded::Serializer::new(String::new());
-            let form = form.extend_pairs(fields).finish();
-            builder
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(Body::from(form.into_bytes()))
-        }
     };
     request.context("the request is invalid")
 }

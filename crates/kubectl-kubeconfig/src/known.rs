@@ -10,7 +10,7 @@
 //! servers belong together.
 
 use anyhow::{Context, Result, anyhow};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::folder::Folder;
 use crate::key::key;
@@ -32,8 +32,9 @@ pub(crate) struct Known {
     /// The location of the machine's CAs at the last login.
     #[serde(default)]
     machine_roots: MachineRoots,
-    /// The provider and client that the server named.
-    client: Option<Client>,
+    /// The clients of its logins, the latest first.
+    #[serde(default, alias = "client", deserialize_with = "clients")]
+    clients: Vec<Client>,
     /// The other server that the user named as an owner of the same client.
     shared_with: Option<ServerUrl>,
 }
@@ -44,6 +45,27 @@ pub(crate) struct Known {
 pub(crate) struct Client {
     issuer: String,
     client_id: String,
+}
+
+/// Reads the clients. Earlier versions stored at most one.
+fn clients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Client>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        All(Vec<Client>),
+        Latest(Option<Client>),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::All(clients) => clients,
+        Stored::Latest(client) => Vec::from_iter(client),
+    })
+}
+
+impl Known {
+    /// Returns whether the latest login with an OpenID Connect provider was with this one.
+    pub(crate) fn is_latest(&self, provider: &Provider) -> bool {
+        self.clients.first() == Some(&Client::of(provider))
+    }
 }
 
 impl Client {
@@ -69,16 +91,18 @@ pub(crate) fn remember(
 ) -> Result<()> {
     let before = find(folder, &session.server)?;
     let before = before.as_ref();
-    let client = match &session.means {
-        Means::Oidc(grant) => Some(Client::of(&grant.provider)),
-        _ => before.and_then(|before| before.client.clone()),
-    };
+    let mut clients = before.map_or_else(Vec::new, |before| before.clients.clone());
+    if let Means::Oidc(grant) = &session.means {
+        let client = Client::of(&grant.provider);
+        clients.retain(|it| *it != client);
+        clients.insert(0, client);
+    }
     let shared_before = before.and_then(|before| before.shared_with.as_ref());
     let known = Known {
         server: session.server.clone(),
         trust: session.trust.clone(),
         machine_roots: machine_roots.clone(),
-        client,
+        clients,
         shared_with: shared_with.or(shared_before).cloned(),
     };
     let text = serde_json::to_vec(&known).context("the server cannot be encoded")?;
@@ -125,7 +149,7 @@ pub(crate) fn check_client(
     for known in &all {
         if known.server == *server {
             shared.extend(&known.shared_with);
-        } else if known.client.as_ref() == Some(&client) {
+        } else if known.clients.contains(&client) {
             owners.push(&known.server);
         }
     }
@@ -156,15 +180,15 @@ fn all(folder: &Folder) -> Result<Vec<Known>> {
         if all.iter().any(|known| known.server == session.server) {
             continue;
         }
-        let client = match &session.means {
-            Means::Oidc(grant) => Some(Client::of(&grant.provider)),
-            _ => None,
+        let clients = match &session.means {
+            Means::Oidc(grant) => vec![Client::of(&grant.provider)],
+            _ => Vec::new(),
         };
         all.push(Known {
             server: session.server,
             trust: session.trust,
             machine_roots: MachineRoots::default(),
-            client,
+            clients,
             shared_with: None,
         });
     }

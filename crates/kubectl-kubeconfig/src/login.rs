@@ -20,7 +20,7 @@ use crate::http_client::{Content, HttpClient, Identity, LIMIT, Route};
 use crate::identity::{self, identity};
 use crate::key::key;
 use crate::oidc::code::Browser;
-use crate::oidc::{self, Provider};
+use crate::oidc::{self, ClientSecret, Provider, offer};
 use crate::server_url::ServerUrl;
 use crate::session::{self, Means, Session};
 use crate::trust::{MachineRoots, Trust};
@@ -46,6 +46,17 @@ pub(crate) struct Vouched {
     pub(crate) by: String,
 }
 
+/// The choice of a provider by the user.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Choice<'a> {
+    /// The name of the provider, if the server has several.
+    pub(crate) name: Option<&'a str>,
+    /// The file with the secret of the client.
+    pub(crate) client_secret_file: Option<&'a Path>,
+    /// True if the user may be asked for the provider.
+    pub(crate) is_terminal: bool,
+}
+
 /// A login at a server.
 pub(crate) struct Attempt<'a> {
     pub(crate) folder: &'a Folder,
@@ -55,6 +66,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) machine_roots: &'a MachineRoots,
     /// Another server that may have the same client.
     pub(crate) shares_client_with: Option<&'a ServerUrl>,
+    /// The provider to log in with.
+    pub(crate) provider: Choice<'a>,
     pub(crate) clock: &'a dyn Clock,
 }
 
@@ -85,6 +98,11 @@ async fn log_in_at(
         vouched: &vouched(args, server, &folder, environment).await?,
         machine_roots: &environment.machine_roots,
         shares_client_with: args.shares_client_with.as_ref(),
+        provider: Choice {
+            name: args.provider.as_deref(),
+            client_secret_file: args.client_secret_file.as_deref(),
+            is_terminal: environment.is_terminal,
+        },
         clock,
     };
     match means(args)? {
@@ -216,6 +234,13 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
+impl Choice<'_> {
+    fn client_secret(&self) -> Result<Option<ClientSecret>> {
+        let path = self.client_secret_file.map(absolute).transpose()?;
+        Ok(path.map(|path| ClientSecret::File { path }))
+    }
+}
+
 impl Attempt<'_> {
     /// Logs in at the provider of the server, and stores the login.
     ///
@@ -225,14 +250,20 @@ impl Attempt<'_> {
     pub(crate) async fn by_provider(&self, way: Way) -> Result<Session> {
         let server = self.server;
         let anonymous = HttpClient::new(server.as_str(), &self.vouched.route(), Identity::Nobody)?;
-        let Some(provider) = Provider::of_server(&anonymous, server).await? else {
+        let offers = offer::fetch(&anonymous, server).await?;
+        if offers.is_empty() {
             bail!(
                 "{server} has no OpenID Connect provider; log in with --from-context, --token-file, or --client-certificate and --client-key"
             );
-        };
+        }
+        let known = known::find(self.folder, server)?;
+        let is_last = |provider: &Provider| known.as_ref().is_some_and(|it| it.is_latest(provider));
+        let choice = &self.provider;
+        let offer = offer::choose(offers, choice.name, is_last, choice.is_terminal)?;
+        let provider = offer.with_secret(choice.client_secret()?);
         known::check_client(self.folder, server, &provider, self.shares_client_with)?;
         let metadata = provider.metadata().await?;
-        let login = oidc::Login::new(&provider, &metadata, server, self.clock);
+        let login = oidc::Login::new(&provider, &metadata, server, self.clock)?;
         let grant = match way {
             Way::DeviceCode => oidc::device::log_in(&login).await?,
             Way::Browser(browser) => oidc::code::log_in(&login, browser).await?,

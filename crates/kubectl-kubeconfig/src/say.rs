@@ -41,11 +41,32 @@ pub(crate) fn command(text: &str) {
 pub(crate) fn confirm(question: impl Display) -> Result<bool> {
     let question = printable(&question.to_string());
     write!(stderr(), "{question} [y/N] ").context("cannot ask")?;
+    let answer = answer()?;
+    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
+}
+
+/// Asks the user at the terminal to select one of several choices by its number. Returns the index.
+///
+/// # Errors
+/// Fails if the answer is not a number of a choice, or if the terminal cannot be read or written.
+pub(crate) fn choose(question: &str, choices: &[impl Display]) -> Result<usize> {
+    line(question);
+    for (index, choice) in choices.iter().enumerate() {
+        line(format_args!("  {}) {choice}", index + 1));
+    }
+    write!(stderr(), "Number: ").context("cannot ask")?;
+    let number: usize = answer()?.parse().unwrap_or_default();
+    let index = number.checked_sub(1);
+    let index = index.filter(|index| *index < choices.len());
+    index.with_context(|| format!("the answer must be a number from 1 to {}", choices.len()))
+}
+
+/// Reads a line from the terminal, without blanks at its ends.
+fn answer() -> Result<String> {
     let mut answer = String::new();
     let read = BufReader::new(stdin().lock().take(MAX_ANSWER)).read_line(&mut answer);
     read.context("cannot read the answer")?;
-    let answer = answer.trim();
-    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
+    Ok(answer.trim().to_owned())
 }
 
 /// An error that a command of the user can remedy.

@@ -29,8 +29,9 @@ impl GroupFilter {
             _ => {
                 let patterns = text.split(',').map(|pattern| pattern.trim().to_owned());
                 let patterns: Vec<_> = patterns.collect();
-                let is_complete = patterns.iter().all(|pattern| !pattern.is_empty());
-                is_complete.then_some(Self::Patterns(patterns))
+                let mut all = patterns.iter().map(String::as_str);
+                let is_valid = all.all(|pattern| !pattern.is_empty() && !is_keyword(pattern));
+                is_valid.then_some(Self::Patterns(patterns))
             }
         }
     }
@@ -43,6 +44,12 @@ impl GroupFilter {
             Self::Patterns(patterns) => patterns.iter().any(|pattern| matches(pattern, group)),
         }
     }
+}
+
+/// Returns whether a pattern is probably a misplaced or misspelt `all` or `none`.
+fn is_keyword(pattern: &str) -> bool {
+    let keywords = ["all", "none"];
+    keywords.iter().any(|it| pattern.eq_ignore_ascii_case(it))
 }
 
 /// Determines the groups that users carry into a cluster.
@@ -141,6 +148,11 @@ mod tests {
             ("", None),
             ("a,,b", None),
             ("a,", None),
+            ("ALL", None),
+            (" none", None),
+            ("none,all", None),
+            ("team-*,all", None),
+            ("all-hands", patterns(&["all-hands"])),
         ] {
             assert_eq!(GroupFilter::parse(text), expected, "{text:?}");
         }

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use api::plugin::id_token::IdToken;
 use api::plugin::login_binding::HEADER;
 use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Credentials, Login, RequestHeaders, UserInfo};
 use machinery::time::Clock;
-use serde_json::Value;
 
 use crate::binding::{self, OwnUrl};
 use crate::claims::Refusal;
-use crate::id_token::IdToken;
 use crate::issuers::{Issuer, Issuers};
 
 /// Authenticator for the ID tokens of all issuers.
@@ -62,7 +61,7 @@ impl OidcAuthenticator {
     /// authenticators.
     fn issuer(&self, token: &IdToken<'_>) -> Option<Arc<Issuer>> {
         let claims = token.claims()?;
-        let url = claims.get("iss").and_then(Value::as_str)?;
+        let url = claims.issuer()?;
         self.issuers.of(url)
     }
 }

@@ -14,11 +14,11 @@
 use std::sync::Arc;
 
 use api::plugin::ServerUrl;
+use api::plugin::id_token::IdToken;
 use api::plugin::login_binding::{HEADER, NONCE_PREFIX, SentBinding};
 use auth::RequestHeaders;
 
 use crate::claims::{Claims, Refusal};
-use crate::id_token::IdToken;
 use crate::issuers::Issuer;
 
 /// Source of the current URL of this server. Returns `None` if the configured value is not a URL.

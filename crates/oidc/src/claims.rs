@@ -2,22 +2,20 @@
 
 mod mapped;
 
+use std::ops::Deref;
+
 use api::plugin::ServerUrl;
+use api::plugin::id_token::{self, Lifetime};
 use auth::UserInfo;
-use jiff::Timestamp;
-use serde_json::{Map, Value};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
 use crate::expression::EvaluationError;
 
 use mapped::Mapped;
 
-/// Tolerated difference of the provider's clock for `nbf`, in seconds, as in go-oidc. `exp` has no
-/// leeway.
-const LEEWAY_SECS: f64 = 60.0;
-
 /// Claims of a token whose signature was verified.
-pub(crate) struct Claims(Value);
+pub(crate) struct Claims(id_token::Claims);
 
 /// The reason why a token is refused. It is only logged: the client sees a uniform 401.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,8 +70,8 @@ pub(crate) enum Refusal {
 
 impl Claims {
     /// Wraps the claims of a token whose signature was verified.
-    pub(crate) fn verified(claims: Map<String, Value>) -> Self {
-        Self(Value::Object(claims))
+    pub(crate) fn verified(claims: id_token::Claims) -> Self {
+        Self(claims)
     }
 
     /// Returns the user that the claims describe, if the token is for a configured client and
@@ -83,8 +81,8 @@ impl Claims {
     /// The token is refused for the returned reason.
     pub(crate) fn user(&self, config: &Config, now: Timestamp) -> Result<UserInfo, Refusal> {
         self.check_audience(config)?;
-        self.check_times(now)?;
-        let user = Mapped::new(&self.0, config).user()?;
+        self.check_lifetime(now)?;
+        let user = Mapped::new(self.as_value(), config).user()?;
         match reserved(&user) {
             Some(name) => Err(Refusal::Reserved(name.to_owned())),
             None => Ok(user),
@@ -102,14 +100,6 @@ impl Claims {
         }
     }
 
-    fn is_for(&self, client: &str) -> bool {
-        match self.0.get("aud") {
-            Some(Value::String(audience)) => audience == client,
-            Some(Value::Array(audiences)) => audiences.iter().any(|audience| audience == client),
-            _ => false,
-        }
-    }
-
     /// Returns whether the audience has a client that may use unbound tokens, and no configured
     /// client that may not.
     pub(crate) fn is_for_unbound_client(&self, config: &Config) -> bool {
@@ -123,40 +113,20 @@ impl Claims {
         server.is_some() && audiences.any(|url| url.parse().ok().as_ref() == server)
     }
 
-    pub(crate) fn is_from(&self, issuer: &str) -> bool {
-        self.0.get("iss").and_then(Value::as_str) == Some(issuer)
-    }
-
-    /// Returns the issue time of the token. A token without one is older than all others.
-    pub(crate) fn issued(&self) -> Timestamp {
-        let secs = self
-            .0
-            .get("iat")
-            .and_then(Value::as_f64)
-            .unwrap_or_default();
-        Timestamp::from_second(secs as i64).unwrap_or(Timestamp::MIN)
-    }
-
-    pub(crate) fn nonce(&self) -> Option<&str> {
-        self.0.get("nonce").and_then(Value::as_str)
-    }
-
-    pub(crate) fn subject(&self) -> Option<&str> {
-        self.0.get("sub").and_then(Value::as_str)
-    }
-
-    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
-        let now = now.as_duration().as_secs_f64();
-        let time = |claim| self.0.get(claim).map(Value::as_f64);
-        let is_over = !matches!(time("exp"), Some(Some(expires)) if now < expires);
-        if is_over {
-            return Err(Refusal::Expired);
+    fn check_lifetime(&self, now: Timestamp) -> Result<(), Refusal> {
+        match self.0.expiry(now, SignedDuration::ZERO) {
+            Ok(_) => Ok(()),
+            Err(Lifetime::Expired) => Err(Refusal::Expired),
+            Err(Lifetime::NotYetValid) => Err(Refusal::NotYetValid),
         }
-        match time("nbf") {
-            None => Ok(()),
-            Some(Some(starts)) if starts <= now + LEEWAY_SECS => Ok(()),
-            Some(_) => Err(Refusal::NotYetValid),
-        }
+    }
+}
+
+impl Deref for Claims {
+    type Target = id_token::Claims;
+
+    fn deref(&self) -> &id_token::Claims {
+        &self.0
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use api::plugin::id_token::IdToken;
 use arc_swap::ArcSwap;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::sync::Notify;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::claims::{Claims, Refusal};
 use crate::config::Config;
 use crate::fetch::FetchError;
-use crate::id_token::IdToken;
+use crate::id_token::Header;
 use crate::provider::Provider;
 
 /// The issuers of ID tokens. They are replaced as a whole.
@@ -132,7 +133,7 @@ impl Issuer {
     /// # Errors
     /// The token is refused for the returned reason.
     pub(crate) async fn verified(&self, token: &IdToken<'_>) -> Result<Claims, Refusal> {
-        let header = token.header(&self.config.algorithms)?;
+        let header = Header::of(token, &self.config.algorithms)?;
         self.provider.verify(token, &header).await?;
         token.claims().map(Claims::verified).ok_or(Refusal::Header)
     }

@@ -1,5 +1,6 @@
 //! The keys of a provider (RFC 7517) that can verify signatures.
 
+use api::plugin::id_token::IdToken;
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::claims::Refusal;
-use crate::id_token::{Header, IdToken};
+use crate::id_token::Header;
 
 /// Maximum number of keys that are kept. Providers have a few.
 const MAX_KEYS: usize = 64;

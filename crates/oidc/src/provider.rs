@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::plugin::id_token::IdToken;
 use arc_swap::ArcSwapOption;
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::claims::Refusal;
 use crate::config::Config;
 use crate::fetch::{FetchError, Fetcher};
-use crate::id_token::{Header, IdToken};
+use crate::id_token::Header;
 use crate::issuers::Network;
 use crate::key_set::KeySet;
 

@@ -1,18 +1,17 @@
 //! `clusteraccessreviews.ext.cattle.io`: who may use which clusters, why, and with which groups.
 //!
-//! A review asks the same authorizer as every request, for each user that the server knows: the User
-//! objects, and the users of recorded logins. It also lists the groups and ServiceAccounts that
+//! A review asks the same authorizer as every request, for each enabled user that the server knows:
+//! the User objects, and the users of recorded logins. It also lists the groups and ServiceAccounts that
 //! grants name, whose members the server may not know.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::ext::cluster_access_review::{ClusterAccess, ClusterAccessReview};
+use api::ext::cluster_access_review::{ClusterAccess, ClusterAccessReview, GrantedAccess};
 use api::ext::cluster_grant::GrantSubject;
 use api::ext::{self, ClusterGrant};
-use api::management::{Cluster, User};
+use api::management::Cluster;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
-use apiserver::registry::Registry;
 use apiserver::request_context::RequestContext;
 use apiserver::review::Review;
 use async_trait::async_trait;
@@ -22,6 +21,7 @@ use machinery::status::Status;
 use management::cluster::may_get;
 
 use crate::cluster_groups::ClusterGroups;
+use crate::user_directory::UserDirectory;
 use crate::validity::owner;
 
 /// Maximum number of pairs of a user and a cluster in one review.
@@ -36,11 +36,11 @@ pub struct ClusterAccessReviews {
 /// The objects and services that reviews read.
 pub struct AccessReviewParts {
     /// The users.
-    pub users: Registry<User>,
+    pub users: Arc<UserDirectory>,
     /// The clusters, the last logins of the users, and the grants.
     pub groups: ClusterGroups,
-    /// Decides on the rights of users, grants included.
-    pub authorizer: Arc<dyn Authorizer>,
+    /// Decides on the rights of users without grants.
+    pub rbac: Arc<dyn Authorizer>,
 }
 
 impl ClusterAccessReviews {
@@ -73,14 +73,20 @@ impl ClusterAccessReviews {
     }
 
     fn users(&self, name: &str) -> BTreeSet<String> {
-        if !name.is_empty() {
-            return [name.to_owned()].into();
+        let mut names = BTreeSet::from([name.to_owned()]);
+        if name.is_empty() {
+            let logins = self.parts.groups.logins.registry().cache().all();
+            let logged_in = logins.into_iter().map(|login| login.status.user_name);
+            names = self
+                .parts
+                .users
+                .names()
+                .into_iter()
+                .chain(logged_in)
+                .collect();
         }
-        let users = self.parts.users.cache().all();
-        let named = users.iter().map(|user| user.metadata.name().to_owned());
-        let logins = self.parts.groups.logins.registry().cache().all();
-        let logged_in = logins.into_iter().map(|login| login.status.user_name);
-        named.chain(logged_in).collect()
+        names.retain(|name| self.parts.users.is_enabled(name));
+        names
     }
 
     /// Returns the permission of a user to use a cluster, if there is one.
@@ -91,15 +97,18 @@ impl ClusterAccessReviews {
         cluster: &Cluster,
     ) -> Result<Option<ClusterAccess>, Status> {
         let wanted = may_get(cluster.id());
-        let decision = self.parts.authorizer.authorize(user, &wanted).await;
+        let decision = self.parts.rbac.authorize(user, &wanted).await;
         let decision = decision.map_err(|error| {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a review of access failed");
             Status::internal("the rights of users cannot be decided; try again")
         })?;
-        if !decision.is_allowed() {
-            return Ok(None);
-        }
+        let grants = self.parts.groups.grants.of_user(user, cluster.id());
+        let reason = match (decision.is_allowed(), grants.first()) {
+            (true, _) => decision.reason().to_owned(),
+            (false, Some(grant)) => by_grant(grant),
+            (false, None) => return Ok(None),
+        };
         Ok(Some(ClusterAccess {
             cluster_name: cluster.id().to_owned(),
             subject: GrantSubject {
@@ -108,7 +117,9 @@ impl ClusterAccessReviews {
                 ..GrantSubject::default()
             },
             groups: self.parts.groups.at(cluster, &user.name, groups),
-            reason: decision.reason().to_owned(),
+            reason,
+            limited: !decision.is_allowed() && grants.iter().any(is_limited),
+            grants: grants.into_iter().map(GrantedAccess::from).collect(),
         }))
     }
 
@@ -123,11 +134,21 @@ impl ClusterAccessReviews {
                 cluster_name: cluster.id().to_owned(),
                 subject: subject.clone(),
                 groups: grant.spec.groups.clone(),
-                reason: format!("allowed by ClusterGrant {:?}", grant.metadata.name()),
+                reason: by_grant(grant),
+                limited: is_limited(grant),
+                grants: vec![grant.clone().into()],
             })
         });
         entries.collect()
     }
+}
+
+fn by_grant(grant: &ClusterGrant) -> String {
+    format!("allowed by ClusterGrant {:?}", grant.metadata.name())
+}
+
+fn is_limited(grant: &ClusterGrant) -> bool {
+    grant.spec.access.is_some() || grant.spec.max_ttl_seconds.is_some()
 }
 
 #[async_trait]

@@ -106,6 +106,20 @@ impl UserDirectory {
         })
     }
 
+    /// Returns the names of all user objects.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let users = self.parts.users.cache().all();
+        users
+            .into_iter()
+            .filter_map(|user| user.metadata.name)
+            .collect()
+    }
+
+    /// Returns whether a name is that of a user who is enabled.
+    pub(crate) fn is_enabled(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|user| user.enabled)
+    }
+
     /// Returns the reason for which a name that has no user may have no objects, and the remedy.
     pub fn unknown(&self, name: &str) -> String {
         let remedy = match name {

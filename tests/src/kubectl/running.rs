@@ -42,6 +42,28 @@ impl Running {
             .context("waiting for a line of the command")
     }
 
+    /// Returns the next line that satisfies a condition.
+    ///
+    /// # Errors
+    /// No such line was printed: the output has ended, or had no line within `limit`. The error has
+    /// the lines that were printed.
+    pub fn next_line_with(
+        &self,
+        limit: Duration,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<String> {
+        let mut seen = Vec::new();
+        loop {
+            let line = self
+                .next_line(limit)
+                .with_context(|| format!("{seen:#?}"))?;
+            if is_meant(&line) {
+                return Ok(line);
+            }
+            seen.push(line);
+        }
+    }
+
     /// Sends SIGINT to its process group, as Ctrl-C at a terminal does.
     pub fn interrupt(&self) -> anyhow::Result<()> {
         process::signal_group(&self.child, Signal::INT)

@@ -1,6 +1,7 @@
 //! Logins by a file with several issuers (`--authentication-config`).
 
 mod differential;
+mod providers;
 
 use std::fs;
 use std::path::PathBuf;

@@ -40,6 +40,11 @@ fn an_administrator_gives_a_person_a_first_file() {
     let expected = format!("error: cannot write {name}: File exists (os error 17)\n");
     assert_eq!(again.code, 1);
     assert!(again.stderr.ends_with(&expected), "{}", again.stderr);
+    let without_file = user(&server, &["add", "erin", "--file", &name]);
+    assert_eq!(without_file.stderr, expected);
+    let admin = server.client("admin").unwrap();
+    let erin = admin.get("/apis/management.cattle.io/v3/users/erin");
+    assert_eq!(erin.unwrap().status, 404, "no user without access");
 
     let dana = Client::from_file(&file).unwrap();
     let created = record::create(&dana, json!({}));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::decoding::null_as_zero;
 use crate::descriptions::unwrap_lines;
 use crate::ext::cluster_grant::GrantSubject;
+use crate::ext::{Access, ClusterGrant};
 
 /// A list of users who may use clusters, with the reasons.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -45,7 +46,8 @@ pub struct ClusterAccessReviewSpec {
     )]
     pub cluster_name: String,
 
-    /// The user. When empty, all users that the server knows, and the subjects of grants.
+    /// The user. When empty, all users that the server knows and that are enabled, and the groups
+    /// and ServiceAccounts that grants name.
     #[serde(
         skip_serializing_if = "String::is_empty",
         deserialize_with = "null_as_zero"
@@ -85,9 +87,70 @@ pub struct ClusterAccess {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
 
-    /// The reason for the permission: a grant, or a binding of RBAC.
+    /// The reason for the permission: a binding of RBAC or, without one, a grant.
     #[serde(deserialize_with = "null_as_zero")]
     pub reason: String,
+
+    /// Whether the limits of the grants apply. They do not apply if RBAC permits the subject to use
+    /// the cluster.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub limited: bool,
+
+    /// The grants that the subject has for the cluster, sorted by name.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub grants: Vec<GrantedAccess>,
+}
+
+/// A grant for a cluster.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "io.cattle.ext.v1.GrantedAccess", transform = unwrap_lines)]
+pub struct GrantedAccess {
+    /// The name of the grant.
+    #[serde(deserialize_with = "null_as_zero")]
+    pub name: String,
+
+    /// The groups that the grant gives.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_zero"
+    )]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub groups: Vec<String>,
+
+    /// The limits of the grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+
+    /// The maximum lifetime of kubeconfigs and tokens, in seconds.
+    #[serde(rename = "maxTTLSeconds", skip_serializing_if = "Option::is_none")]
+    pub max_ttl_seconds: Option<i64>,
+
+    /// Whether the grant permits the download of the administrator's file.
+    #[serde(
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_as_zero"
+    )]
+    pub admin_downloads: bool,
+}
+
+impl From<ClusterGrant> for GrantedAccess {
+    fn from(grant: ClusterGrant) -> Self {
+        Self {
+            name: grant.metadata.name.unwrap_or_default(),
+            groups: grant.spec.groups,
+            access: grant.spec.access,
+            max_ttl_seconds: grant.spec.max_ttl_seconds,
+            admin_downloads: grant.spec.admin_downloads,
+        }
+    }
 }
 
 impl ClusterAccessReview {

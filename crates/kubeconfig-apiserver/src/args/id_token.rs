@@ -20,7 +20,7 @@ const FLAGS_OF_ONE_PROVIDER: [&str; 10] = [
 ];
 
 /// The OpenID Connect providers whose ID tokens are accepted.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Login by OpenID Connect")]
 pub(crate) struct IdTokenArgs {
     /// File with any number of issuers, in place of the --oidc flags: AuthenticationConfiguration of
@@ -33,6 +33,17 @@ pub(crate) struct IdTokenArgs {
         conflicts_with_all = FLAGS_OF_ONE_PROVIDER
     )]
     pub(crate) authentication_config: Option<PathBuf>,
+
+    /// File with the providers that users of the kubectl plugin can choose from: LoginConfiguration
+    /// (config.ext.cattle.io/v1), see docs/login.md. Each is an issuer of the flags or the file
+    /// above. It is reloaded when it changes.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "issuers",
+        conflicts_with = "oidc_login_scopes"
+    )]
+    pub(crate) login_config: Option<PathBuf>,
 
     /// URL of the provider, as in its tokens. Users can then log in with its ID tokens, and the
     /// kubectl plugin finds the provider through this server.
@@ -157,6 +168,12 @@ mod tests {
         check(&[file, unbound], None);
         check(&[issuer, client, unbound], None);
         check(&[file, issuer, client], Some(ErrorKind::ArgumentConflict));
+        let offers = "--login-config=g";
+        check(&[file, offers], None);
+        check(&[issuer, client, offers], None);
+        check(&[offers], Some(ErrorKind::MissingRequiredArgument));
+        let scopes = [issuer, client, offers, "--oidc-login-scopes=openid"];
+        check(&scopes, Some(ErrorKind::ArgumentConflict));
         check(&[unbound], Some(ErrorKind::MissingRequiredArgument));
         for flag in FLAGS_OF_ONE_PROVIDER {
             let flag = format!("--{}=a=b", flag.replace('_', "-"));

@@ -23,6 +23,8 @@ pub(crate) struct LoginArgs {
             "token_file",
             "client_certificate",
             "device_code",
+            "provider",
+            "client_secret_file",
             "no_browser",
             "shares_client_with",
             "listen_port",
@@ -56,6 +58,16 @@ pub(crate) struct LoginArgs {
     /// Log in with a code that you enter in another browser.
     #[arg(long)]
     pub(crate) device_code: bool,
+
+    /// Provider to log in with, if the server has several. Defaults to that of your last login there;
+    /// without one, you are asked.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["token_file", "client_certificate"])]
+    pub(crate) provider: Option<String>,
+
+    /// File with the secret of the client, for a provider that requires one which the server does
+    /// not publish. It is read again for each use.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_file", "client_certificate"])]
+    pub(crate) client_secret_file: Option<PathBuf>,
 
     /// Print the address to open instead of opening it.
     #[arg(long)]

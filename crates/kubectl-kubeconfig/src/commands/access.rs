@@ -3,10 +3,11 @@
 use anyhow::{Context, Result};
 use api::ext;
 use api::ext::cluster_access_review::{
-    ClusterAccess, ClusterAccessReview, ClusterAccessReviewSpec,
+    ClusterAccess, ClusterAccessReview, ClusterAccessReviewSpec, GrantedAccess,
 };
 use api::ext::cluster_grant::GrantSubject;
 use http::Method;
+use machinery::human_duration::human_duration;
 use machinery::time::Clock;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::say;
 
 const REVIEWS: &str = "/apis/ext.cattle.io/v1/clusteraccessreviews";
 
-const HEADING: [&str; 5] = ["CLUSTER", "SUBJECT", "NAME", "GROUPS", "REASON"];
+const HEADING: [&str; 6] = ["CLUSTER", "SUBJECT", "NAME", "GROUPS", "LIMITS", "REASON"];
 
 /// Runs the command.
 pub(crate) async fn run(
@@ -77,10 +78,40 @@ fn table(entries: &[ClusterAccess]) -> String {
             entry.subject.kind.clone(),
             name(&entry.subject),
             groups,
+            limits(entry),
             entry.reason.clone(),
         ]
     }));
     columns(&rows)
+}
+
+/// Returns the limits of the grants of an entry, one of which a request must pass.
+fn limits(entry: &ClusterAccess) -> String {
+    let grants = entry.grants.iter().filter(|_| entry.limited);
+    let limits: Vec<String> = grants.map(limits_of).collect();
+    match limits.is_empty() || limits.iter().any(String::is_empty) {
+        true => "<none>".to_owned(),
+        false => limits.join(" or "),
+    }
+}
+
+fn limits_of(grant: &GrantedAccess) -> String {
+    let access = grant.access.as_ref();
+    let rules = access.map_or(0, |access| access.rules.len());
+    let namespaces = access.map(|access| access.namespaces.join(","));
+    let namespaces = namespaces.filter(|names| !names.is_empty());
+    let parts = [
+        access
+            .filter(|access| access.read_only)
+            .map(|_| "read-only".to_owned()),
+        namespaces.map(|names| format!("namespaces {names}")),
+        (rules > 0).then(|| format!("{rules} rules")),
+        grant
+            .max_ttl_seconds
+            .map(|seconds| format!("lifetime {}", human_duration(seconds))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join("; ")
 }
 
 /// Returns the name of a subject, after its namespace if it has one.
@@ -93,6 +124,8 @@ fn name(subject: &GrantSubject) -> String {
 
 #[cfg(test)]
 mod tests {
+    use api::ext::Access;
+
     use super::*;
 
     #[test]
@@ -106,15 +139,25 @@ mod tests {
             },
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
             reason: "allowed\u{1b}[2J by ClusterGrant \"a\"".to_owned(),
+            limited: kind == GrantSubject::USER,
+            grants: vec![GrantedAccess {
+                access: Some(Access {
+                    read_only: true,
+                    namespaces: vec!["a".to_owned(), "b".to_owned()],
+                    ..Access::default()
+                }),
+                max_ttl_seconds: Some(3600),
+                ..GrantedAccess::default()
+            }],
         };
         let entries = [
             entry("ServiceAccount", "ci", &[]),
             entry("User", "", &["a", "b"]),
         ];
         let expected = "\
-CLUSTER   SUBJECT          NAME      GROUPS   REASON
-prod      ServiceAccount   ci/dana   <none>   allowed[2J by ClusterGrant \"a\"
-prod      User             dana      a,b      allowed[2J by ClusterGrant \"a\"
+CLUSTER   SUBJECT          NAME      GROUPS   LIMITS                                    REASON
+prod      ServiceAccount   ci/dana   <none>   <none>                                    allowed[2J by ClusterGrant \"a\"
+prod      User             dana      a,b      read-only; namespaces a,b; lifetime 60m   allowed[2J by ClusterGrant \"a\"
 ";
         assert_eq!(table(&entries), expected);
     }

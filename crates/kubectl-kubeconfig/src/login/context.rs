@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use machinery::time::Clock;
 use serde_json::Value;
 
-use super::{Attempt, Vouched, lock};
+use super::{Attempt, Choice, Vouched, lock};
 use crate::environment::Environment;
 use crate::files::origin::View;
 use crate::files::user::UserEntry;
@@ -35,6 +35,7 @@ pub(super) async fn log_in(
         vouched: &context.vouched,
         machine_roots: &environment.machine_roots,
         shares_client_with: None,
+        provider: Choice::default(),
         clock,
     };
     attempt.with(context.means).await?;

@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Uri;
+use oauth2::url::Url;
+use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl};
 
+use super::client::rejected;
 use super::id_token::Nonce;
 use super::loopback::{Expected, Loopback};
 use super::{Grant, Login, browser, unguessable};
@@ -26,72 +25,54 @@ pub(crate) struct Browser {
     pub(crate) port: u16,
 }
 
-/// The random values of a login: the state that its redirect must carry, and the code verifier.
-struct Attempt {
-    state: String,
-    verifier: String,
-}
-
 /// Logs in with a browser.
 pub(crate) async fn log_in(login: &Login<'_>, browser: Browser) -> Result<Grant> {
     let loopback = Loopback::bind(browser.port).await?;
-    let attempt = Attempt::new();
-    let url = attempt.url(login, loopback.redirect_uri())?;
+    let redirect_uri = RedirectUrl::new(loopback.redirect_uri().to_owned());
+    let redirect_uri = redirect_uri.context("the redirect URI is invalid")?;
+    let verifier = PkceCodeVerifier::new(unguessable());
+    let state = unguessable();
+    let url = url(login, &redirect_uri, &verifier, &state);
     say::line("To log in, open this address on this machine:");
-    say::command(&url);
-    if browser.open && browser::open(&url) {
+    say::command(url.as_str());
+    if browser.open && browser::open(url.as_str()) {
         say::line("Opening it in your browser.");
     }
     let expected = Expected {
-        state: attempt.state.clone(),
+        state,
         issuer: login.provider.issuer.clone(),
     };
-    let redirect_uri = loopback.redirect_uri().to_owned();
     let code = loopback.code(expected, LIMIT).await?;
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("code", code.expose()),
-        ("redirect_uri", &redirect_uri),
-        ("code_verifier", &attempt.verifier),
-    ];
-    let tokens = login.provider.tokens(login.metadata, &fields).await?;
-    login.grant(tokens, Nonce::Is(&login.nonce))
+    let code = AuthorizationCode::new(code.expose().to_owned());
+    let client = login.client.clone().set_redirect_uri(redirect_uri);
+    let request = client.exchange_code(code).set_pkce_verifier(verifier);
+    let send = |request| login.provider.send(request);
+    let tokens = request.request_async(&send).await.map_err(rejected)?;
+    login.grant(&tokens, Nonce::Is(&login.nonce))
 }
 
-impl Attempt {
-    fn new() -> Self {
-        Self {
-            state: unguessable(),
-            verifier: unguessable(),
-        }
-    }
-
-    /// Returns the address for the user to open.
-    fn url(&self, login: &Login<'_>, redirect_uri: &str) -> Result<String> {
-        let (provider, metadata) = (login.provider, login.metadata);
-        let endpoint = &metadata.authorization_endpoint;
-        let uri: Uri = endpoint
-            .parse()
-            .with_context(|| format!("invalid URL {endpoint:?}"))?;
-        let challenge = digest(&SHA256, self.verifier.as_bytes());
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &provider.client_id)
-            .append_pair("redirect_uri", redirect_uri)
-            .append_pair("scope", &provider.scope(metadata))
-            .append_pair("state", &self.state)
-            .append_pair("nonce", &login.nonce)
-            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
-            .append_pair("code_challenge_method", "S256")
-            .finish();
-        let separator = if uri.query().is_some() { '&' } else { '?' };
-        Ok(format!("{endpoint}{separator}{query}"))
-    }
+/// Returns the address for the user to open.
+fn url(
+    login: &Login<'_>,
+    redirect_uri: &RedirectUrl,
+    verifier: &PkceCodeVerifier,
+    state: &str,
+) -> Url {
+    let client = login.client.clone().set_redirect_uri(redirect_uri.clone());
+    let request = client.authorize_url(|| CsrfToken::new(state.to_owned()));
+    let request = request.add_scopes(login.provider.scopes(login.metadata));
+    let request =
+        request.set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(verifier));
+    let (url, _) = request.add_extra_param("nonce", &login.nonce).url();
+    url
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use machinery::time::SystemClock;
+    use serde_json::json;
 
     use super::*;
     use crate::oidc::{Metadata, Provider};
@@ -105,49 +86,55 @@ mod tests {
             scopes: vec!["openid".to_owned(), "e mail".to_owned()],
             trust: Trust::default(),
             unbound: false,
+            client_secret: None,
         };
-        let metadata = |endpoint: &str| Metadata {
-            issuer: "https://idp".to_owned(),
-            authorization_endpoint: endpoint.to_owned(),
-            token_endpoint: String::new(),
-            device_authorization_endpoint: None,
-            revocation_endpoint: None,
-            scopes_supported: Vec::new(),
+        let metadata = |endpoint: &str, scopes: &[&str]| -> Metadata {
+            let metadata = json!({
+                "issuer": "https://idp",
+                "authorization_endpoint": endpoint,
+                "token_endpoint": "https://idp/token",
+                "scopes_supported": scopes,
+            });
+            serde_json::from_value(metadata).unwrap()
         };
-        let attempt = Attempt {
-            state: "s".to_owned(),
-            // RFC 7636, appendix B.
-            verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned(),
-        };
-        let query = "response_type=code&client_id=kubectl&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2F\
-                     &scope=openid+e+mail&state=s&nonce=NONCE\
-                     &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let server = "https://real.example".parse().unwrap();
-        let url = |metadata: &Metadata| {
-            let login = Login::new(&provider, metadata, &server, &SystemClock);
+        let pairs = |metadata: &Metadata| {
+            let login = Login::new(&provider, metadata, &server, &SystemClock).unwrap();
             assert_eq!(login.nonce, login.binding.nonce(&server));
-            let url = attempt.url(&login, "http://127.0.0.1:1/").unwrap();
-            url.replace(&login.nonce, "NONCE")
+            let redirect_uri = RedirectUrl::new("http://127.0.0.1:1/".to_owned()).unwrap();
+            let verifier = PkceCodeVerifier::new(verifier.to_owned());
+            let url = url(&login, &redirect_uri, &verifier, "s");
+            assert!(url.as_str().starts_with("https://idp/auth?"));
+            let pairs = url.query_pairs().into_owned();
+            let mut pairs: BTreeMap<String, String> = pairs.collect();
+            assert_eq!(pairs.remove("nonce"), Some(login.nonce.clone()));
+            pairs
         };
-        for (endpoint, separator) in [("https://idp/auth", '?'), ("https://idp/auth?p=x", '&')] {
-            let found = url(&metadata(endpoint));
-            assert_eq!(found, format!("{endpoint}{separator}{query}"));
-        }
-        let metadata = Metadata {
-            scopes_supported: vec!["offline_access".to_owned()],
-            ..metadata("https://idp/auth")
-        };
-        let query = query.replace("e+mail", "e+mail+offline_access");
-        assert_eq!(url(&metadata), format!("https://idp/auth?{query}"));
+        let expected = json!({
+            "response_type": "code",
+            "client_id": "kubectl",
+            "redirect_uri": "http://127.0.0.1:1/",
+            "scope": "openid e mail",
+            "state": "s",
+            "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "code_challenge_method": "S256",
+        });
+        let found = pairs(&metadata("https://idp/auth", &[]));
+        assert_eq!(json!(found), expected);
+        let mut found = pairs(&metadata("https://idp/auth?p=x", &[]));
+        assert_eq!(found.remove("p").as_deref(), Some("x"));
+        assert_eq!(json!(found), expected);
+        let found = pairs(&metadata("https://idp/auth", &["offline_access"]));
+        assert_eq!(found["scope"], "openid e mail offline_access");
     }
 
     #[test]
-    fn no_two_attempts_are_alike() {
-        let (one, other) = (Attempt::new(), Attempt::new());
-        let mut all = [one.state, one.verifier, other.state, other.verifier];
-        all.sort();
-        assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
+    fn no_two_values_are_alike() {
+        let (one, other) = (unguessable(), unguessable());
+        assert_ne!(one, other);
         // RFC 7636, section 4.1.
-        assert!(all.iter().all(|it| it.len() == 43));
+        assert_eq!((one.len(), other.len()), (43, 43));
     }
 }

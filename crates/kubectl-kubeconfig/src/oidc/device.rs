@@ -3,36 +3,19 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use http::Method;
-use serde::Deserialize;
-use tokio::time::{Instant, sleep};
+use oauth2::{DeviceCodeErrorResponseType, StandardDeviceAuthorizationResponse};
+use tokio::time::sleep;
 
+use super::client::{refusal, rejected, rejection};
 use super::id_token::Nonce;
 use super::{Grant, Login, nonce_of, printable};
-use crate::http_client::Content;
 use crate::say;
-use crate::secret::Secret;
-
-const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// The maximum time to wait for the user, even if the provider allows more.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// The answer of a device authorization endpoint.
-#[derive(Debug, Deserialize)]
-struct Authorization {
-    device_code: Secret,
-    user_code: String,
-    verification_uri: String,
-    expires_in: u64,
-    #[serde(default = "five")]
-    interval: u64,
-}
-
-/// The default interval between requests, in seconds.
-fn five() -> u64 {
-    5
-}
+/// The shortest and the longest interval between two requests.
+const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// Logs in with a device code.
 ///
@@ -42,26 +25,27 @@ fn five() -> u64 {
 pub(crate) async fn log_in(login: &Login<'_>) -> Result<Grant> {
     let authorization = authorization(login).await?;
     say::line("To log in, open this address on any machine:");
-    say::command(&printable(&authorization.verification_uri));
+    say::command(&printable(authorization.verification_uri()));
     say::line("and enter this code there, but only if you started this login yourself:");
-    say::command(&printable(&authorization.user_code));
-    let start = Instant::now();
-    let limit = LIMIT.min(Duration::from_secs(authorization.expires_in));
-    let mut pause = Duration::from_secs(authorization.interval.clamp(1, 60));
-    let fields = [
-        ("grant_type", GRANT_TYPE),
-        ("device_code", authorization.device_code.expose()),
-    ];
-    while start.elapsed() < limit {
-        sleep(pause).await;
-        let tokens = login.provider.tokens(login.metadata, &fields).await?;
-        match tokens.error.as_str() {
-            "authorization_pending" => (),
-            "slow_down" => pause += Duration::from_secs(5),
-            _ => return checked(login, login.grant(tokens, Nonce::IsOrAbsent(&login.nonce))?),
+    say::command(&printable(authorization.user_code().secret()));
+    let limit = LIMIT.min(authorization.expires_in());
+    let request = login.client.exchange_device_access_token(&authorization);
+    let send = |request| login.provider.send(request);
+    let [shortest, longest] = INTERVALS;
+    let pause = |interval: Duration| sleep(interval.clamp(shortest, longest));
+    match request.request_async(&send, pause, Some(limit)).await {
+        Ok(tokens) => checked(
+            login,
+            login.grant(&tokens, Nonce::IsOrAbsent(&login.nonce))?,
+        ),
+        Err(error) => {
+            let response = refusal(error)?;
+            if *response.error() == DeviceCodeErrorResponseType::ExpiredToken {
+                bail!("the code was not entered in time");
+            }
+            Err(rejection(&response))
         }
     }
-    bail!("the code was not entered in time")
 }
 
 fn checked(login: &Login<'_>, grant: Grant) -> Result<Grant> {
@@ -72,23 +56,11 @@ fn checked(login: &Login<'_>, grant: Grant) -> Result<Grant> {
     Ok(grant)
 }
 
-async fn authorization(login: &Login<'_>) -> Result<Authorization> {
-    let (provider, metadata) = (login.provider, login.metadata);
-    let url = metadata.device_authorization_endpoint.as_deref();
-    let url = url.context("the provider does not support login by device code")?;
-    let scope = provider.scope(metadata);
-    let fields = [
-        ("client_id", provider.client_id.as_str()),
-        ("scope", &scope),
-        ("nonce", &login.nonce),
-    ];
-    let answer = provider
-        .ask(Method::POST, url, Content::Form(&fields))
-        .await?;
-    ensure!(
-        answer.status.is_success(),
-        "{url} responded {}",
-        answer.status
-    );
-    answer.json().with_context(|| url.to_owned())
+async fn authorization(login: &Login<'_>) -> Result<StandardDeviceAuthorizationResponse> {
+    let request = login.client.exchange_device_code();
+    let request = request.context("the provider does not support login by device code")?;
+    let request = request.add_scopes(login.provider.scopes(login.metadata));
+    let request = request.add_extra_param("nonce", &login.nonce);
+    let send = |request| login.provider.send(request);
+    request.request_async(&send).await.map_err(rejected)
 }

@@ -1,30 +1,11 @@
-//! The claims of an ID token (OpenID Connect Core 1.0, section 2).
+//! The ID token of a login (OpenID Connect Core 1.0, section 3.1.3.7).
 
-use anyhow::{Context, Result, anyhow, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use anyhow::{Context, Result, bail, ensure};
+use api::plugin::id_token::{Claims, IdToken, Lifetime};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
 /// The tolerated clock skew.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
-
-/// The claims that a client checks.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Claims {
-    iss: String,
-    aud: Audience,
-    exp: i64,
-    #[serde(default)]
-    pub(super) nonce: String,
-}
-
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
 
 /// The nonce that an ID token must have.
 #[derive(Clone, Copy, Debug)]
@@ -47,81 +28,62 @@ impl Nonce<'_> {
     }
 }
 
-impl Claims {
-    /// Parses the claims of a token.
-    pub(super) fn read(token: &str) -> Result<Self> {
-        let mut segments = token.split('.');
-        let (Some(_), Some(claims), Some(_), None) = (
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ) else {
-            return Err(anyhow!("the ID token is not a JWT"));
-        };
-        let json = URL_SAFE_NO_PAD.decode(claims);
-        // The cause is dropped, because its text may quote the token.
-        serde_json::from_slice(&json.unwrap_or_default())
-            .map_err(|_| anyhow!("the ID token has missing or malformed claims"))
-    }
+/// Parses the claims of a token. The error does not quote the token.
+pub(super) fn claims(token: &str) -> Result<Claims> {
+    let token = IdToken::split(token).context("the ID token is not a JWT")?;
+    token
+        .claims()
+        .context("the claims of the ID token are malformed")
+}
 
-    /// Checks that the token is for this login, and returns its expiry.
-    pub(super) fn check(
-        &self,
-        issuer: &str,
-        client_id: &str,
-        nonce: Nonce<'_>,
-        now: Timestamp,
-    ) -> Result<Timestamp> {
-        ensure!(self.iss == issuer, "the ID token is from another provider");
-        let is_for_us = match &self.aud {
-            Audience::One(audience) => audience == client_id,
-            Audience::Many(audiences) => audiences.iter().any(|it| it == client_id),
-        };
-        ensure!(is_for_us, "the ID token is for another client");
-        ensure!(
-            nonce.fits(&self.nonce),
-            "the ID token belongs to another login"
-        );
-        let expires =
-            Timestamp::from_second(self.exp).context("the expiry of the ID token is invalid")?;
-        ensure!(now < expires + SKEW, "the ID token has expired");
-        Ok(expires)
+/// Checks that a token is for this login, and returns its expiry.
+pub(super) fn check(
+    claims: &Claims,
+    issuer: &str,
+    client_id: &str,
+    nonce: Nonce<'_>,
+    now: Timestamp,
+) -> Result<Timestamp> {
+    ensure!(
+        claims.is_from(issuer),
+        "the ID token is from another provider"
+    );
+    ensure!(
+        claims.is_for(client_id),
+        "the ID token is for another client"
+    );
+    ensure!(
+        nonce.fits(claims.nonce().unwrap_or_default()),
+        "the ID token belongs to another login"
+    );
+    match claims.expiry(now, SKEW) {
+        Ok(expires) => Ok(expires),
+        Err(Lifetime::Expired) => bail!("the ID token has expired"),
+        Err(Lifetime::NotYetValid) => bail!("the ID token is not yet valid"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
 
     use super::*;
 
     fn token(claims: &Value) -> String {
-        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        format!(
-            "{}.{}.{}",
-            encode("{}"),
-            encode(&claims.to_string()),
-            encode("x")
-        )
+        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+        format!("e30.{claims}.eA")
     }
 
     #[track_caller]
-    fn check(change: Value, nonce: Nonce<'_>, expected: Result<i64, &str>) {
-        let mut claims =
-            json!({ "iss": "https://idp", "aud": "kubectl", "exp": 100, "nonce": "n" });
-        claims
-            .as_object_mut()
-            .unwrap()
-            .extend(change.as_object().unwrap().clone());
-        let found = Claims::read(&token(&claims)).and_then(|claims| {
-            claims.check(
-                "https://idp",
-                "kubectl",
-                nonce,
-                Timestamp::from_second(99).unwrap(),
-            )
-        });
+    fn check_change(change: Value, nonce: Nonce<'_>, expected: Result<i64, &str>) {
+        let mut all = json!({ "iss": "https://idp", "aud": "kubectl", "exp": 100, "nonce": "n" });
+        let change = change.as_object().unwrap().clone();
+        all.as_object_mut().unwrap().extend(change);
+        let now = Timestamp::from_second(99).unwrap();
+        let found = claims(&token(&all))
+            .and_then(|claims| check(&claims, "https://idp", "kubectl", nonce, now));
         let found = found
             .map(Timestamp::as_second)
             .map_err(|error| error.to_string());
@@ -130,57 +92,33 @@ mod tests {
 
     #[test]
     fn an_id_token_is_for_this_login_or_refused() {
-        check(json!({}), Nonce::Is("n"), Ok(100));
-        check(json!({ "nonce": "other" }), Nonce::Any, Ok(100));
-        check(json!({}), Nonce::IsOrAbsent("n"), Ok(100));
-        check(json!({ "nonce": "" }), Nonce::IsOrAbsent("n"), Ok(100));
-        check(
-            json!({ "nonce": "other" }),
-            Nonce::IsOrAbsent("n"),
-            Err("the ID token belongs to another login"),
-        );
-        check(
-            json!({ "aud": ["other", "kubectl"] }),
-            Nonce::Is("n"),
-            Ok(100),
-        );
-        check(json!({ "exp": 40 }), Nonce::Is("n"), Ok(40));
-        check(
-            json!({ "exp": 39 }),
-            Nonce::Is("n"),
-            Err("the ID token has expired"),
-        );
-        check(
-            json!({ "nonce": "other" }),
-            Nonce::Is("n"),
-            Err("the ID token belongs to another login"),
-        );
-        check(
-            json!({ "nonce": "" }),
-            Nonce::Is("n"),
-            Err("the ID token belongs to another login"),
-        );
-        check(
-            json!({ "aud": "other" }),
-            Nonce::Is("n"),
-            Err("the ID token is for another client"),
-        );
-        check(
-            json!({ "iss": "https://idp/" }),
-            Nonce::Is("n"),
-            Err("the ID token is from another provider"),
-        );
-        check(
-            json!({ "exp": "100" }),
-            Nonce::Is("n"),
-            Err("the ID token has missing or malformed claims"),
-        );
+        let is = Nonce::Is("n");
+        let another_login = Err("the ID token belongs to another login");
+        check_change(json!({}), is, Ok(100));
+        check_change(json!({ "nonce": "other" }), Nonce::Any, Ok(100));
+        check_change(json!({}), Nonce::IsOrAbsent("n"), Ok(100));
+        check_change(json!({ "nonce": "" }), Nonce::IsOrAbsent("n"), Ok(100));
+        let other = json!({ "nonce": "other" });
+        check_change(other.clone(), Nonce::IsOrAbsent("n"), another_login);
+        check_change(other, is, another_login);
+        check_change(json!({ "nonce": "" }), is, another_login);
+        check_change(json!({ "aud": ["other", "kubectl"] }), is, Ok(100));
+        let another_client = Err("the ID token is for another client");
+        check_change(json!({ "aud": "other" }), is, another_client);
+        let another_provider = Err("the ID token is from another provider");
+        check_change(json!({ "iss": "https://idp/" }), is, another_provider);
+        let expired = Err("the ID token has expired");
+        check_change(json!({ "exp": 40 }), is, Ok(40));
+        check_change(json!({ "exp": 39 }), is, expired);
+        check_change(json!({ "exp": "100" }), is, expired);
+        let early = Err("the ID token is not yet valid");
+        check_change(json!({ "nbf": 160 }), is, early);
     }
 
     #[test]
     fn what_is_no_jwt_is_refused() {
         for text in ["", "a.b", "a.b.c", "a.b.c.d", "..."] {
-            assert!(Claims::read(text).is_err(), "{text}");
+            assert!(claims(text).is_err(), "{text}");
         }
     }
 }

@@ -48,6 +48,10 @@ pub(crate) struct State {
     pub(crate) refuses: bool,
     /// The expiry of ID tokens, in seconds since 1970.
     pub(crate) id_token_end: i64,
+    /// The authentication that the provider requires of the client. `None` for a public client.
+    pub(crate) client_auth: Option<ClientAuth>,
+    /// True if the provider answers 200 with its errors.
+    pub(crate) answers_200: bool,
     /// The login document that replaces the usual one.
     pub(crate) login_document: Option<Value>,
     /// The URL that the login document contains. Empty for the URL of the fake.
@@ -70,6 +74,15 @@ pub(crate) struct State {
     /// The number of polls before the user types the device code.
     pub(crate) pending: usize,
     given: usize,
+}
+
+/// The authentication of a client.
+#[derive(Debug)]
+pub(crate) struct ClientAuth {
+    /// The method, as the discovery document names it.
+    pub(crate) method: &'static str,
+    /// The secret, as it is sent.
+    pub(crate) secret: &'static str,
 }
 
 /// The fake, which runs until it is dropped.
@@ -216,8 +229,10 @@ impl Handler {
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let bearer = head.headers.get(header::AUTHORIZATION);
-        let bearer = bearer.and_then(|it| it.to_str().unwrap().strip_prefix("Bearer "));
+        let authorization = head.headers.get(header::AUTHORIZATION);
+        let authorization = authorization.map(|it| it.to_str().unwrap());
+        let bearer = authorization.and_then(|it| it.strip_prefix("Bearer "));
+        let basic = authorization.and_then(|it| it.strip_prefix("Basic "));
         let binding = head.headers.get("kubeconfig-login-binding");
         let binding = binding.map_or("", |it| it.to_str().unwrap());
         let mut state = self.state.lock().unwrap();
@@ -236,7 +251,15 @@ impl Handler {
         let url = format!("https://{host}");
         let (status, answer) = match asked.as_str() {
             "GET /.well-known/kubeconfig-login" => (StatusCode::OK, self.login(&state, &url)),
-            "GET /idp/.well-known/openid-configuration" => (StatusCode::OK, metadata(&url)),
+            "GET /idp/.well-known/openid-configuration" => (StatusCode::OK, state.metadata(&url)),
+            "POST /token" | "POST /device" | "POST /revoke"
+                if !state.authenticates(basic, &form(&body)) =>
+            {
+                (
+                    StatusCode::UNAUTHORIZED,
+                    json!({ "error": "invalid_client" }),
+                )
+            }
             "POST /token" => state.token(&form(&body), &url),
             "POST /revoke" => {
                 state.revoked = Some(form(&body)("token"));
@@ -369,10 +392,51 @@ impl State {
             .unwrap()
     }
 
+    fn metadata(&self, url: &str) -> Value {
+        let mut metadata = json!({
+            "issuer": format!("{url}/idp"),
+            "authorization_endpoint": format!("{url}/authorize"),
+            "token_endpoint": format!("{url}/token"),
+            "device_authorization_endpoint": format!("{url}/device"),
+            "revocation_endpoint": format!("{url}/revoke"),
+            "scopes_supported": ["openid", "offline_access"],
+        });
+        if let Some(ClientAuth { method, .. }) = &self.client_auth {
+            metadata["token_endpoint_auth_methods_supported"] = json!([method]);
+        }
+        metadata
+    }
+
+    /// Returns whether a request authenticates the client in the required way.
+    fn authenticates(&self, basic: Option<&str>, form: &dyn Fn(&str) -> String) -> bool {
+        let sent = match basic {
+            Some(basic) => ("client_secret_basic", basic.to_owned()),
+            None if form("client_secret").is_empty() => ("none", form("client_id")),
+            None => {
+                let pair = format!("{}:{}", form("client_id"), form("client_secret"));
+                ("client_secret_post", STANDARD.encode(pair))
+            }
+        };
+        match &self.client_auth {
+            Some(auth) => {
+                sent == (
+                    auth.method,
+                    STANDARD.encode(format!("kubectl:{}", auth.secret)),
+                )
+            }
+            None => sent == ("none", "kubectl".to_owned()),
+        }
+    }
+
     /// Handles the token endpoint.
     fn token(&mut self, form: &dyn Fn(&str) -> String, url: &str) -> Given {
-        let refused = |error: &str| (StatusCode::BAD_REQUEST, json!({ "error": error }));
-        assert_eq!(form("client_id"), "kubectl");
+        let refused = |error: &str| {
+            let status = match self.answers_200 {
+                true => StatusCode::OK,
+                false => StatusCode::BAD_REQUEST,
+            };
+            (status, json!({ "error": error }))
+        };
         match form("grant_type").as_str() {
             "authorization_code" => {
                 let hash = aws_lc_rs::digest::digest(
@@ -408,7 +472,10 @@ impl State {
         if self.rotates {
             self.refresh_token = self.refresh_token.take().map(|token| token + "+");
         }
-        let answer = json!({ "id_token": id_token, "refresh_token": self.refresh_token });
+        let answer = json!({
+            "access_token": "acc3ss", "token_type": "Bearer",
+            "id_token": id_token, "refresh_token": self.refresh_token,
+        });
         (StatusCode::OK, answer)
     }
 }
@@ -418,17 +485,6 @@ fn token_end() -> String {
     let now = machinery::time::Clock::now(&machinery::time::SystemClock);
     let end = now + jiff::SignedDuration::from_hours(1);
     machinery::time::rfc3339(end)
-}
-
-fn metadata(url: &str) -> Value {
-    json!({
-        "issuer": format!("{url}/idp"),
-        "authorization_endpoint": format!("{url}/authorize"),
-        "token_endpoint": format!("{url}/token"),
-        "device_authorization_endpoint": format!("{url}/device"),
-        "revocation_endpoint": format!("{url}/revoke"),
-        "scopes_supported": ["openid", "offline_access"],
-    })
 }
 
 fn device() -> Value {

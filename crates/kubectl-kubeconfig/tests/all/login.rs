@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::json;
 
-use crate::fake::Fake;
+use crate::fake::{ClientAuth, Fake};
 use crate::plugin::{Plugin, finish, line_with, token};
 
 const REFRESH: &str = "POST /token";
@@ -325,4 +325,113 @@ fn logout_takes_back_the_newest_refresh_token() {
     assert_eq!(plugin.run(&["logout", &server]).code, 0);
     assert_eq!(fake.state().tokens, Vec::<String>::new());
     assert_eq!(fake.state().revoked.as_deref(), Some("r3fresh++"));
+}
+
+/// Returns the login document of a server that offers these providers. All are the fake, but only
+/// that of `staff` exists.
+fn providers(fake: &Fake, secret: &str) -> serde_json::Value {
+    let provider = |name: &str, issuer: &str| {
+        json!({
+            "name": name,
+            "displayName": name.to_uppercase(),
+            "issuer": format!("{}/{issuer}", fake.url()),
+            "clientID": "kubectl",
+            "scopes": ["openid"],
+            "certificateAuthorityData": fake.authority_data(),
+            "clientSecret": secret,
+        })
+    };
+    let (staff, partners) = (provider("staff", "idp"), provider("partners", "other"));
+    json!({ "server": fake.url(), "oidc": partners, "providers": [partners, staff] })
+}
+
+#[test]
+fn one_of_several_providers_is_selected() {
+    let fake = Fake::start();
+    fake.state().login_document = Some(providers(&fake, ""));
+    let plugin = Plugin::new(&fake);
+    let expected = "error: the server has several providers; select one with --provider=NAME: \
+                    partners (PARTNERS), staff (STAFF)\n";
+    let output = plugin.login(&["--device-code"]);
+    assert_eq!((output.code, output.stderr.as_str()), (1, expected));
+    let expected =
+        "error: no provider is named \"x\"; use one of: partners (PARTNERS), staff (STAFF)\n";
+    let output = plugin.login(&["--device-code", "--provider=x"]);
+    assert_eq!((output.code, output.stderr.as_str()), (1, expected));
+    let output = plugin.login(&["--device-code", "--provider=staff"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(plugin.token(), "t0ken-1");
+    // The next login is with the same provider.
+    let output = plugin.login(&["--device-code"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let output = plugin.login(&["--provider=staff", "--token-file=x"]);
+    assert_eq!(output.code, 2, "{}", output.stderr);
+}
+
+#[test]
+fn a_client_with_a_secret_authenticates_as_the_provider_supports_it() {
+    for (method, secret, sent) in [
+        ("client_secret_basic", "s3cret", "s3cret"),
+        ("client_secret_basic", "s3 &ret:", "s3+%26ret%3A"),
+        ("client_secret_post", "s3 &ret:", "s3 &ret:"),
+    ] {
+        let fake = Fake::start();
+        fake.state().client_auth = Some(ClientAuth {
+            method,
+            secret: sent,
+        });
+        fake.state().refresh_token = Some("r3fresh".to_owned());
+        let plugin = Plugin::new(&fake);
+        let file = fake.folder().join("secret");
+        std::fs::write(&file, format!("{secret}\n")).unwrap();
+        let from_file = format!("--client-secret-file={}", file.display());
+        let staff = ["--device-code", "--provider=staff"];
+
+        // The secret of the document, and the file in place of a wrong one.
+        fake.state().login_document = Some(providers(&fake, secret));
+        assert_eq!(plugin.login(&staff).code, 0);
+        fake.state().login_document = Some(providers(&fake, "wr0ng"));
+        let output = plugin.login(&staff);
+        let expected = "error: the provider rejected the login: invalid_client\n";
+        assert_eq!((output.code, output.stderr.as_str()), (1, expected));
+        assert_eq!(plugin.login(&[&staff[..], &[&from_file]].concat()).code, 0);
+
+        // The refresh and the end of the login authenticate, too. The file is read again.
+        plugin.change("session-", |it| {
+            assert_eq!(it["means"]["provider"]["clientSecret"]["kind"], "file");
+            it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
+        });
+        assert_eq!(plugin.token(), "t0ken-1");
+        assert_eq!(fake.asked(REFRESH), 3, "two logins and a refresh");
+        let output = plugin.run(&["logout", "--all"]);
+        assert_eq!(fake.state().revoked.as_deref(), Some("r3fresh"));
+        let expected = format!("Logged out alice from {}.\n", fake.url());
+        assert_eq!(output.stderr, expected);
+        std::fs::remove_file(&file).unwrap();
+        let output = plugin.login(&[&staff[..], &[&from_file]].concat());
+        let expected = format!("error: cannot read {}: No such file", file.display());
+        assert!(output.stderr.starts_with(&expected), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn an_error_in_a_successful_answer_is_an_error() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().answers_200 = true;
+    fake.state().pending = 1;
+    fake.state().refresh_token = Some("r3fresh".to_owned());
+    let plugin = Plugin::new(&fake);
+    assert_eq!(plugin.login(&["--device-code"]).code, 0);
+    plugin.change("session-", |it| {
+        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
+    });
+    fake.state().refresh_token = Some("other".to_owned());
+    let output = plugin.credential_output();
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    assert!(
+        output.stderr.contains("kubectl kubeconfig login --server="),
+        "{}",
+        output.stderr
+    );
 }

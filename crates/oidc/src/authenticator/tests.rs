@@ -2,7 +2,7 @@ use auth::request_headers::NoHeaders;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use machinery::testing::ManualClock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Config, Options};

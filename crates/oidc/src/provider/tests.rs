@@ -116,7 +116,7 @@ fn config(issuer: &str, authority: &str) -> Config {
 async fn verify(provider: &Provider, key: &SigningKey) -> Result<(), Refusal> {
     let token = key.sign(&key.header(), &claims());
     let token = IdToken::split(&token).unwrap();
-    let header = token.header(&[key.algorithm]).unwrap();
+    let header = Header::of(&token, &[key.algorithm]).unwrap();
     provider.verify(&token, &header).await
 }
 

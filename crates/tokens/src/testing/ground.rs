@@ -213,12 +213,9 @@ impl Ground {
         let secrets = self.builtins.secrets.clone();
         let resource = self.token_resource();
         let reviewing = ClusterAccessReviews::new(AccessReviewParts {
-            users: self.users.clone(),
+            users: Arc::clone(&self.directory),
             groups: self.minter.groups().clone(),
-            authorizer: GrantAuthorizer::before(
-                self.grants.clone(),
-                rights::authorizer(&self.builtins),
-            ),
+            rbac: rights::authorizer(&self.builtins),
         });
         let granting = ClusterGrants {
             registry: self.grants.registry().clone(),

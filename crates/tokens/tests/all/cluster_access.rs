@@ -24,8 +24,12 @@ async fn a_review_tells_who_may_use_a_cluster_and_why() {
             { "kind": "User", "name": "bob" },
         ],
         "clusters": { "names": ["c-b"] }, "groups": ["edit"],
+        "access": { "readOnly": true }, "maxTTLSeconds": 3600,
     });
     create(&world, "g", spec).await;
+    let granted = json!([{
+        "name": "g", "groups": ["edit"], "access": { "readOnly": true }, "maxTTLSeconds": 3600,
+    }]);
     // The server learns of carol's groups when she creates something.
     token(&world, CAROL, "c-b").await;
     let by_grant = "allowed by ClusterGrant \"g\"";
@@ -33,6 +37,10 @@ async fn a_review_tells_who_may_use_a_cluster_and_why() {
         let mut entry = json!({ "clusterName": cluster, "subject": subject, "reason": reason });
         if !groups.is_empty() {
             entry["groups"] = json!(groups);
+        }
+        if reason == by_grant {
+            entry["grants"] = granted.clone();
+            entry["limited"] = json!(true);
         }
         entry
     };
@@ -49,13 +57,27 @@ async fn a_review_tells_who_may_use_a_cluster_and_why() {
     ]);
     assert_eq!(answer.body["status"]["entries"], expected);
 
+    // A role has no limits, so those of the grant do not apply to alice.
+    let spec = json!({
+        "subjects": [{ "kind": "User", "name": "alice" }],
+        "clusters": { "names": ["c-a"] }, "access": { "readOnly": true },
+    });
+    create(&world, "h", spec).await;
     let answer = review(&world, ADMIN, json!({ "userName": "alice" })).await;
     let by_role = answer.body["status"]["entries"][0]["reason"]
         .as_str()
         .unwrap();
     assert!(by_role.contains("token-users"), "{by_role}");
-    let expected = json!([entry("c-a", user("alice"), &[], by_role)]);
-    assert_eq!(answer.body["status"]["entries"], expected);
+    let mut expected = entry("c-a", user("alice"), &[], by_role);
+    expected["grants"] = json!([{ "name": "h", "access": { "readOnly": true } }]);
+    assert_eq!(answer.body["status"]["entries"], json!([expected]));
+
+    // A user who is disabled can use nothing.
+    world
+        .change(&world.users, "alice", |user| user.enabled = Some(false))
+        .await;
+    let answer = review(&world, ADMIN, json!({ "userName": "alice" })).await;
+    assert_eq!(answer.body["status"]["entries"], json!([]));
 
     let none = review(&world, ADMIN, json!({})).await;
     let told = (none.code, none.body["message"].as_str());

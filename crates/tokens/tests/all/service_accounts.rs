@@ -220,6 +220,7 @@ async fn a_grant_names_an_account_as_the_host_does() {
             "subject": { "kind": "User", "name": OWNER },
             "groups": ["team-a", "deployers"],
             "reason": "allowed by ClusterGrant \"ci\"",
+            "grants": [{ "name": "ci", "groups": ["deployers"] }],
         }])
     );
     let checked = world

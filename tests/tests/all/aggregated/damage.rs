@@ -98,7 +98,8 @@ fn changed(stored: &[u8], at: usize) -> Vec<u8> {
     changed
 }
 
-/// Creates an object of bob and returns its name.
+/// Creates an object of bob and returns its name. After a restart of the server, the host may consider
+/// it unavailable for a moment.
 fn made(bob: &Client, collection: &str) -> String {
     let wanted = match collection {
         TOKENS => json!({
@@ -107,7 +108,11 @@ fn made(bob: &Client, collection: &str) -> String {
         }),
         _ => record::wanted(json!({"description": "bad"})),
     };
-    let made = expect(bob.post(collection, &wanted).unwrap(), 201).unwrap();
+    let made = poll::until("the host reaches the server", LIMIT, || {
+        let answer = bob.post(collection, &wanted)?;
+        Ok(Some(answer).filter(|answer| answer.status != 503))
+    });
+    let made = expect(made.unwrap(), 201).unwrap();
     record::name(&made.json().unwrap())
 }
 

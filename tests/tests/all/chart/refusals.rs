@@ -130,6 +130,25 @@ fn what_belongs_together_is_asked_for() {
             "oidc.clientId: required if oidc.issuerUrl is set",
         ),
         (
+            vec![
+                "--set=oidc.issuerUrl=https://login.example.com",
+                "--set=oidc.authenticationConfigMap=issuers",
+            ],
+            "oidc.authenticationConfigMap: replaces oidc.issuerUrl, set only one of them",
+        ),
+        (
+            vec!["--set=oidc.loginConfigMap=logins"],
+            "oidc.loginConfigMap: requires oidc.issuerUrl or oidc.authenticationConfigMap",
+        ),
+        (
+            vec![
+                "--set=oidc.authenticationConfigMap=issuers",
+                "--set=oidc.loginConfigMap=logins",
+                "--set=oidc.loginScopes[0]=openid",
+            ],
+            "oidc.loginConfigMap: replaces oidc.loginScopes, set only one of them",
+        ),
+        (
             vec!["--set=serviceAccount.create=false"],
             "serviceAccount.name: required if serviceAccount.create is false",
         ),

@@ -6,16 +6,17 @@ use std::process::Command;
 
 use e2e::{Helm, Server};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use snapbox::{assert_data_eq, file};
 
 use super::{CHART, on_chart};
 
 /// Value files; `None` for the default values.
-const VALUES: [Option<&str>; 3] = [
+const VALUES: [Option<&str>; 4] = [
     None,
     Some("ci/etcd-and-cert-manager-values.yaml"),
     Some("ci/files-and-monitoring-values.yaml"),
+    Some("ci/issuers-values.yaml"),
 ];
 
 fn values(file: &str) -> String {
@@ -48,6 +49,41 @@ fn deploy_holds_what_the_chart_renders() {
     let printed = [verify.stdout, verify.stderr].concat();
     let printed = String::from_utf8(printed).unwrap();
     assert_eq!((verify.status.code(), printed.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn with_files_of_issuers() {
+    let rendered = rendered("ci/issuers-values.yaml");
+    let mut documents = rendered.split("\n---\n");
+    let deployment = documents.find(|text| text.contains("kind: Deployment\n"));
+    let deployment: Value = serde_saphyr::from_str(deployment.unwrap()).unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let arguments = container["args"].as_array().unwrap().iter();
+    let mut arguments: Vec<&str> = arguments.filter_map(Value::as_str).collect();
+    arguments.retain(|it| {
+        ["oidc", "login", "auth"]
+            .iter()
+            .any(|part| it.contains(part))
+    });
+    let expected = [
+        "--authentication-config=/etc/kubeconfig-apiserver/issuers/authentication.yaml",
+        "--oidc-unbound-client-ids=ci",
+        "--login-config=/etc/kubeconfig-apiserver/logins/login.yaml",
+    ];
+    assert_eq!(arguments, expected);
+    for name in ["issuers", "logins"] {
+        let volume = json!({ "name": name, "configMap": { "name": name } });
+        let path = format!("/etc/kubeconfig-apiserver/{name}");
+        let mount = json!({ "name": name, "mountPath": path, "readOnly": true });
+        assert!(pod["volumes"].as_array().unwrap().contains(&volume));
+        assert!(
+            container["volumeMounts"]
+                .as_array()
+                .unwrap()
+                .contains(&mount)
+        );
+    }
 }
 
 #[test]

@@ -164,12 +164,5 @@ fn at(shell: &Shell, kubectl: &Kubectl) -> Kubectl {
 /// Returns the next line that satisfies the condition.
 #[track_caller]
 fn line(running: &Running, is_meant: impl Fn(&str) -> bool) -> String {
-    let mut seen = Vec::new();
-    loop {
-        match running.next_line(LIMIT) {
-            Ok(line) if is_meant(&line) => return line,
-            Ok(line) => seen.push(line),
-            Err(error) => panic!("{error:#}: {seen:#?}"),
-        }
-    }
+    running.next_line_with(LIMIT, is_meant).unwrap()
 }
