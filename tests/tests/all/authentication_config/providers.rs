@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use e2e::kubectl::Running;
 use e2e::oidc_provider::CLIENT;
 use e2e::server::Options;
 use e2e::{Kubectl, OidcProvider, Server, poll};
@@ -27,24 +26,29 @@ fn offer(name: &str, provider: &OidcProvider) -> Value {
     json!({ "name": name, "issuer": provider.issuer(), "clientID": CLIENT })
 }
 
+/// Logs in with a browser, as `user` at `provider`. Returns the name that the server sees, or the
+/// reason for which the provider refuses.
 #[track_caller]
-fn line(command: &Running, is_meant: impl Fn(&str) -> bool) -> String {
-    command.next_line_with(LIMIT, is_meant).unwrap()
-}
-
-/// Logs in with a device code, as `user` at `provider`. Returns the name that the server sees.
-#[track_caller]
-fn log_in(kubectl: &Kubectl, flags: &[&str], provider: &OidcProvider, user: &str) -> String {
-    let login = [&["kubeconfig", "login", "--device-code"], flags].concat();
+fn log_in(
+    kubectl: &Kubectl,
+    flags: &[&str],
+    provider: &OidcProvider,
+    user: &str,
+) -> Result<String, String> {
+    let login = [&["kubeconfig", "login", "--no-browser"], flags].concat();
     let mut login = kubectl.start(&login).unwrap();
-    let page = line(&login, |line| line.starts_with("    "));
-    assert_eq!(page.trim(), format!("{}/device", provider.issuer()));
-    let code = line(&login, |line| line.starts_with("    "));
-    provider.type_code(code.trim(), user).unwrap();
-    let end = line(&login, |line| line.starts_with("Logged in at "));
-    assert!(login.wait(LIMIT).unwrap().success());
-    let (_, account) = end.split_once(" as ").unwrap();
-    account.split_once(", ").unwrap().0.to_owned()
+    let line = |start: &'static [&str]| {
+        let is_meant = |line: &str| start.iter().any(|start| line.starts_with(start));
+        login.next_line_with(LIMIT, is_meant).unwrap()
+    };
+    let address = line(&["    https://"]);
+    provider.browse(address.trim(), user).unwrap();
+    let end = line(&["Logged in at ", "error: "]);
+    let succeeds = login.wait(LIMIT).unwrap().success();
+    match end.split_once(" as ") {
+        Some((_, account)) if succeeds => Ok(account.split_once(", ").unwrap().0.to_owned()),
+        _ => Err(end),
+    }
 }
 
 fn document(server: &Server) -> Value {
@@ -61,7 +65,6 @@ fn a_user_of_the_plugin_chooses_a_provider() {
     of_partners["claimMappings"]["username"]["prefix"] = json!("partner-");
     let mut of_staff = people(&staff);
     of_staff["claimMappings"]["username"]["prefix"] = json!("");
-    // Zitadel has no nonce in the ID tokens of device codes.
     let file = ConfigurationFile::of(&[of_staff, of_partners]);
     let folder = TempDir::new().unwrap();
     let offers_path = folder.path().join("login.yaml");
@@ -71,7 +74,6 @@ fn a_user_of_the_plugin_chooses_a_provider() {
         arguments: vec![
             format!("--authentication-config={}", file.path().display()),
             format!("--login-config={}", offers_path.display()),
-            format!("--oidc-unbound-client-ids={CLIENT}"),
         ],
         ..Options::default()
     });
@@ -101,14 +103,14 @@ fn a_user_of_the_plugin_chooses_a_provider() {
     );
     assert_eq!(refused(&flags(&[])), expected);
     let name = log_in(&kubectl, &flags(&["--provider=staff"]), &staff, "alice");
-    assert_eq!(name, "alice");
+    assert_eq!(name.as_deref(), Ok("alice"));
 
     // The provider of the partners requires a secret, which the server publishes if the
     // administrator says so.
+    let chosen = flags(&["--provider=partners"]);
+    let refusal = log_in(&kubectl, &chosen, &partners, "bob").unwrap_err();
     let expected = "error: the provider rejected the login: ";
-    let chosen = flags(&["--provider=partners", "--device-code"]);
-    let found = refused(&chosen);
-    assert!(found.starts_with(expected), "{found}");
+    assert!(refusal.starts_with(expected), "{refusal}");
     let mut published = offer("partners", &partners);
     published["publicClientSecret"] = json!(SECRET);
     fs::write(&offers_path, offers(&[published, offer("staff", &staff)])).unwrap();
@@ -116,8 +118,8 @@ fn a_user_of_the_plugin_chooses_a_provider() {
         Ok((document(&server)["providers"][0]["clientSecret"] == SECRET).then_some(()))
     })
     .unwrap();
-    let name = log_in(&kubectl, &flags(&["--provider=partners"]), &partners, "bob");
-    assert_eq!(name, "partner-bob");
+    let name = log_in(&kubectl, &chosen, &partners, "bob");
+    assert_eq!(name.as_deref(), Ok("partner-bob"));
     // Without a choice, the next login is at the same provider. The secret can be a file.
     let secret = folder.path().join("secret");
     fs::write(&secret, format!("{SECRET}\n")).unwrap();
@@ -129,7 +131,7 @@ fn a_user_of_the_plugin_chooses_a_provider() {
     let from_file = format!("--client-secret-file={}", secret.display());
     let again = [flags(&[]), vec![from_file.as_str()]].concat();
     let name = log_in(&kubectl, &again, &partners, "bob");
-    assert_eq!(name, "partner-bob");
+    assert_eq!(name.as_deref(), Ok("partner-bob"));
 
     // A provider whose tokens the server no longer accepts is not offered.
     file.write(&super::configuration(&[people(&staff)]));
