@@ -57,6 +57,8 @@ pub(crate) enum Group {
     Create,
     /// Creates of files with many clusters
     Files,
+    /// Lists and creates by users whose access comes from grants
+    Grants,
     /// Gets of single records
     Get,
     /// Lists of all records, in each form, and of few

@@ -10,6 +10,7 @@ mod cluster;
 mod creates;
 mod files;
 mod gateway;
+mod grants;
 mod hosts;
 mod reads;
 mod reviews;
@@ -76,12 +77,13 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let reviews = bench.reviews().await?;
     let (gateway, missing) = bench.gateway().await?;
     let files = bench.files().await?;
+    let grants = bench.grants().await?;
     let starts = starts::rows(empty, full, used);
     let (hosts, left_out) = hosts::measure(options, folder.path()).await?;
     Ok(Report {
         heading: heading(options),
         rows: [
-            creates, files, reads, watches, reviews, gateway, starts, hosts,
+            creates, files, grants, reads, watches, reviews, gateway, starts, hosts,
         ]
         .concat(),
         attacks,
@@ -188,6 +190,7 @@ fn notes() -> Vec<String> {
     [
         "limit  measured in this run: a bare hyper server over the same TLS that sends as many bytes from memory (get, list),",
         "       answers after a shared fdatasync of 4 KiB for each waiting request (create), or broadcasts shared bytes (watch);",
+        "       for a user of grants, a user whom a role permits the same;",
         "       for files of many clusters the same files with one token for all clusters (setting kubeconfig-shared-token-above);",
         "       for the gateway another proxy, in turns with it, to the same bare server. HAProxy verifies no token and no user,",
         "       and its tunnel is one of TCP;",

@@ -29,6 +29,17 @@ pub(crate) fn create_together() -> Vec<Target> {
     ]
 }
 
+/// Limits a list of the clusters that grants permit, of 40.
+pub(crate) fn list_by_grant() -> Vec<Target> {
+    vec![Target::floor(Figure::P50, Bound::AtMost(5.0))]
+}
+
+/// Limits what grants add to the time of a create, compared with a create that a role permits.
+pub(crate) fn create_by_grant(by_role: Duration) -> Vec<Target> {
+    let millis = by_role.as_secs_f64() * 1000.0;
+    vec![Target::floor(Figure::P50, Bound::AtMost(millis + 2.0))]
+}
+
 /// Aims at most of the throughput of the stack below.
 pub(crate) fn get() -> Vec<Target> {
     vec![
