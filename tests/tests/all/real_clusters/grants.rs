@@ -49,8 +49,8 @@ fn a_grant_is_all_that_a_team_needs() {
     let ask = ["kubeconfig", "access", "--cluster=a"];
     let told = fleet.admin().with_plugin().unwrap().output(&ask).unwrap();
     let expected = "\
-CLUSTER   SUBJECT   NAME     GROUPS                      REASON
-a         Group     team-a   kubeconfig-apiserver:edit   allowed by ClusterGrant \"team-a-prod\"
+CLUSTER   SUBJECT   NAME     GROUPS                      LIMITS        REASON
+a         Group     team-a   kubeconfig-apiserver:edit   lifetime 8h   allowed by ClusterGrant \"team-a-prod\"
 ";
     assert_eq!(told, expected);
     let foreign = json!({
