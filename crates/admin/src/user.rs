@@ -59,6 +59,10 @@ pub async fn run(
                 add.group.is_empty() || args.data_dir.is_some(),
                 "--group needs --data-dir: groups are in the certificate that its CA issues"
             );
+            ensure!(
+                add.file == Path::new("-") || args.data_dir.is_some(),
+                "--file needs --data-dir: its CA issues the certificate in the file"
+            );
             args.data_dir.as_deref().map(load).transpose()?
         }
         _ => None,

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use gateway::{LoginClient, LoginClients};
 use machinery::status::Status;
 use machinery::time::Clock;
+use management::ca_bundle::CaBundle;
 use oidc::{
     AuthenticationConfiguration, Config, Issuers, Network, OidcAuthenticator, Options, OwnUrl,
     Surroundings,
@@ -63,7 +64,7 @@ impl Login {
         if let Some(issuer) = &args.oidc_issuer_url {
             let config = Config::new(options(args, issuer)?)?;
             let client = args.oidc_client_id.as_deref().unwrap_or_default();
-            of_flags = Some(login(&config, client, &args.oidc_login_scopes));
+            of_flags = Some(login(&config, client, &args.oidc_login_scopes)?);
             configs = Some(vec![config]);
         } else if let Some(path) = &args.authentication_config {
             let surroundings = Surroundings {
@@ -224,12 +225,16 @@ fn options(args: &IdTokenArgs, issuer: &str) -> Result<Options> {
     })
 }
 
+/// Returns the certificate authorities of the provider. They are published for the plugin, so they
+/// must be nothing but certificates.
 fn authorities(args: &IdTokenArgs) -> Result<Option<String>> {
-    let read = args.oidc_ca_file.as_ref().map(|file| {
-        fs::read_to_string(file)
-            .with_context(|| format!("--oidc-ca-file {} cannot be read", file.display()))
-    });
-    read.transpose()
+    let Some(file) = &args.oidc_ca_file else {
+        return Ok(None);
+    };
+    let problem = |what: &str| format!("--oidc-ca-file {} {what}", file.display());
+    let text = fs::read_to_string(file).with_context(|| problem("cannot be read"))?;
+    let bundle = CaBundle::from_pem(&text).map_err(|error| anyhow!(problem(&error.to_string())))?;
+    Ok(Some(bundle.pem().to_owned()).filter(|pem| !pem.is_empty()))
 }
 
 #[cfg(test)]
@@ -261,6 +266,27 @@ mod tests {
         assert_eq!(issuers("https://a").as_deref(), Some("https://a"));
         assert_eq!(issuers("http://a"), None);
         assert_eq!(issuers(OWN), None);
+    }
+
+    #[test]
+    fn a_private_key_in_the_file_of_authorities_is_refused() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("ca.crt");
+        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\n").unwrap();
+        let args = IdTokenArgs {
+            oidc_issuer_url: Some("https://a".to_owned()),
+            oidc_client_id: Some("kubectl".to_owned()),
+            oidc_username_claim: "sub".to_owned(),
+            oidc_ca_file: Some(path.clone()),
+            ..IdTokenArgs::default()
+        };
+        let error = Login::new(&args, OWN).err().map(|error| error.to_string());
+        let expected = format!(
+            "--oidc-ca-file {} must contain only certificates, but contains a private key, which \
+             every user would get",
+            path.display()
+        );
+        assert_eq!(error, Some(expected));
     }
 
     #[test]

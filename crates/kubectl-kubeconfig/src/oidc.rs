@@ -46,6 +46,9 @@ pub(crate) use client::Metadata;
 /// The scope that requests a refresh token (OpenID Connect Core 1.0, section 11).
 const OFFLINE: &str = "offline_access";
 
+/// Maximum size of the file of a client secret, in bytes.
+const MAX_SECRET_BYTES: u64 = 4096;
+
 /// A provider, and the client id of this program there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -115,6 +118,13 @@ impl ClientSecret {
         match self {
             Self::Published { value } => Ok(value.clone()),
             Self::File { path } => {
+                let found = fs::metadata(path);
+                let found = found.with_context(|| format!("cannot read {}", path.display()))?;
+                ensure!(
+                    found.is_file() && found.len() <= MAX_SECRET_BYTES,
+                    "{} is not a file of at most 4 KiB",
+                    path.display()
+                );
                 let text = fs::read_to_string(path);
                 let text = text.with_context(|| format!("cannot read {}", path.display()))?;
                 let secret = text.trim();
@@ -242,6 +252,11 @@ impl Grant {
             nonce => Nonce::IsOrAbsent(nonce),
         };
         let mut renewed = provider.grant(&tokens, nonce, now)?;
+        // OpenID Connect Core 1.0, section 12.2.
+        ensure!(
+            subject_of(&renewed.id_token) == subject_of(&self.id_token),
+            "the provider returned an ID token of another user"
+        );
         renewed.bound = self.bound.clone();
         // A provider that does not rotate refresh tokens keeps the old one valid (RFC 6749, section
         // 6).
@@ -271,6 +286,12 @@ fn nonce_of(id_token: &Secret) -> String {
     let claims = id_token::claims(id_token.expose()).ok();
     let nonce = claims.and_then(|claims| claims.nonce().map(str::to_owned));
     nonce.unwrap_or_default()
+}
+
+/// Returns the subject of an ID token, or `None` if it has none.
+fn subject_of(id_token: &Secret) -> Option<String> {
+    let claims = id_token::claims(id_token.expose()).ok()?;
+    claims.subject().map(str::to_owned)
 }
 
 /// Returns the first 300 characters of an untrusted text, without those that a terminal does not

@@ -106,13 +106,16 @@ impl UserDirectory {
         })
     }
 
-    /// Returns the names of all user objects.
+    /// Returns the names that users may log in with: those of their objects, and their principals
+    /// other than those of Rancher, which have a scheme such as `local://`.
     pub(crate) fn names(&self) -> Vec<String> {
         let users = self.parts.users.cache().all();
-        users
-            .into_iter()
-            .filter_map(|user| user.metadata.name)
-            .collect()
+        let names = users.into_iter().flat_map(|user| {
+            let principals = user.principal_ids.into_iter();
+            let principals = principals.filter(|principal| !principal.contains("://"));
+            user.metadata.name.into_iter().chain(principals)
+        });
+        names.collect()
     }
 
     /// Returns whether a name is that of a user who is enabled.

@@ -116,6 +116,16 @@ fn a_folder_without_a_ca_gives_no_file() {
 }
 
 #[test]
+fn a_file_needs_the_folder_of_the_ca() {
+    let server = Server::start().unwrap();
+    let admin = server.kubeconfig("admin").display().to_string();
+    let arguments = ["user", "add", "dana", "--file=f", "--kubeconfig", &admin];
+    let refused = program::run(&arguments).unwrap();
+    let expected = "error: --file needs --data-dir: its CA issues the certificate in the file\n";
+    assert_eq!((refused.code, refused.stderr.as_str()), (1, expected));
+}
+
+#[test]
 fn a_login_at_a_provider_adds_the_user() {
     let provider = OidcProvider::start(&["dev"]).unwrap();
     let server = oidc::start_with(&provider, &[]);

@@ -1,6 +1,8 @@
 //! A configuration file that is read again at intervals.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -34,8 +36,7 @@ impl FollowedFile {
     /// # Errors
     /// The file cannot be read, or `parse` refuses it. The error names the file.
     pub(super) fn load<T>(&mut self, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
-        let content = std::fs::read(&self.path);
-        let content = content.with_context(|| self.problem("cannot be read"))?;
+        let content = read(&self.path).with_context(|| self.problem("cannot be read"))?;
         let parsed = self.parsed(&content, parse);
         self.last = Some(content);
         parsed
@@ -50,7 +51,9 @@ impl FollowedFile {
     }
 
     async fn look(&mut self, replace: impl Fn(&str) -> Result<()>) {
-        let content = tokio::fs::read(&self.path).await;
+        let path = self.path.clone();
+        let content = tokio::task::spawn_blocking(move || read(&path)).await;
+        let content = content.unwrap_or_else(|panicked| Err(panicked.into()));
         let content = content.with_context(|| self.problem("cannot be read"));
         let newest = content.as_ref().ok().cloned();
         let is_known = newest == self.last;
@@ -85,6 +88,16 @@ impl FollowedFile {
     fn problem(&self, what: &str) -> String {
         format!("{} {} {what}", self.flag, self.path.display())
     }
+}
+
+/// Reads a regular file, at most one byte more than [`MAX_BYTES`]. A pipe or device could block for
+/// ever, or have no end.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    ensure!(fs::metadata(path)?.is_file(), "it is not a regular file");
+    let mut content = Vec::new();
+    let file = File::open(path)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -135,5 +148,9 @@ mod tests {
         let mut file = FollowedFile::new("--flag", path);
         let error = file.load(|_| Ok(())).unwrap_err().to_string();
         assert_eq!(error, "--flag /nonexistent/file cannot be read");
+        let mut device = FollowedFile::new("--flag", PathBuf::from("/dev/zero"));
+        let error = format!("{:#}", device.load(|_| Ok(())).unwrap_err());
+        let expected = "--flag /dev/zero cannot be read: it is not a regular file";
+        assert_eq!(error, expected);
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use api::plugin::{LoginProvider, OidcLogin};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use machinery::field::{Error, ErrorList, Path, aggregate};
+use machinery::invisible::is_invisible;
 use machinery::validation::dns1123_label;
+use management::ca_bundle::{CaBundle, InvalidBundle};
 use oidc::Config;
 use serde::Deserialize;
 
@@ -19,6 +19,13 @@ const MAX_PROVIDERS: usize = 64;
 
 /// The scope of OpenID Connect, without which a provider returns no ID token.
 const OPENID: &str = "openid";
+
+/// Maximum length of a description and of a secret, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// Maximum number of scopes, and maximum length of a scope, in bytes.
+const MAX_SCOPES: usize = 32;
+const MAX_SCOPE: usize = 128;
 
 /// A valid file.
 #[derive(Clone, Debug)]
@@ -106,7 +113,13 @@ impl LoginConfiguration {
                         &audiences,
                     ));
                 }
-                Some(_) => {}
+                Some(issuer) => {
+                    if let Err(error) = provider.offered(issuer) {
+                        let why = format!("the certificateAuthority of this issuer {error}");
+                        let path = path.child("issuer");
+                        errors.push(Error::invalid(&path, &provider.issuer, why));
+                    }
+                }
             }
         }
         match errors.is_empty() {
@@ -122,7 +135,7 @@ impl LoginConfiguration {
             let mut issuers = issuers.iter();
             let issuer = issuers.find(|it| it.issuer() == provider.issuer)?;
             let is_accepted = issuer.audiences().contains(&provider.client_id);
-            is_accepted.then(|| provider.offered(issuer))
+            is_accepted.then(|| provider.offered(issuer).ok())?
         });
         offered.collect()
     }
@@ -176,35 +189,71 @@ impl Provider {
             let value = self.scopes.join(" ");
             errors.push(Error::invalid(&path.child("scopes"), value, why));
         }
+        let texts = [
+            ("displayName", &self.display_name),
+            ("publicClientSecret", &self.public_client_secret),
+        ];
+        for (field, text) in texts {
+            if text.len() > MAX_TEXT {
+                errors.push(Error::too_long(&path.child(field), MAX_TEXT));
+            }
+            if text.chars().any(is_invisible) {
+                let why = "must not contain control or invisible characters";
+                errors.push(Error::invalid(&path.child(field), "<omitted>", why));
+            }
+        }
+        if self.scopes.len() > MAX_SCOPES {
+            let path = path.child("scopes");
+            errors.push(Error::too_many(&path, self.scopes.len(), MAX_SCOPES));
+            return errors;
+        }
+        for (index, scope) in self.scopes.iter().enumerate() {
+            if !is_scope(scope) {
+                let why = "must have 1 to 128 characters of those of RFC 6749, section 3.3";
+                let path = path.child("scopes").index(index);
+                errors.push(Error::invalid(&path, "<omitted>", why));
+            }
+        }
         errors
     }
 
-    fn offered(&self, issuer: &Config) -> LoginProvider {
-        LoginProvider {
+    fn offered(&self, issuer: &Config) -> Result<LoginProvider, InvalidBundle> {
+        Ok(LoginProvider {
             name: self.name.clone(),
             display_name: self.display_name.clone(),
-            oidc: login(issuer, &self.client_id, &self.scopes),
+            oidc: login(issuer, &self.client_id, &self.scopes)?,
             client_secret: self.public_client_secret.clone(),
-        }
+        })
     }
+}
+
+/// Returns whether a text is a scope (RFC 6749, section 3.3).
+fn is_scope(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    (1..=MAX_SCOPE).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// Returns the data that the plugin needs for a login at an issuer: without `scopes`, those that
 /// usually provide the claims.
-pub(super) fn login(issuer: &Config, client_id: &str, scopes: &[String]) -> OidcLogin {
-    let authority = issuer.certificate_authority();
-    OidcLogin {
+///
+/// # Errors
+/// The certificate authorities of the issuer contain something else, which must not be published.
+pub(super) fn login(
+    issuer: &Config,
+    client_id: &str,
+    scopes: &[String],
+) -> Result<OidcLogin, InvalidBundle> {
+    let authority = issuer.certificate_authority().unwrap_or_default();
+    Ok(OidcLogin {
         issuer: issuer.issuer().to_owned(),
         client_id: client_id.to_owned(),
         scopes: match scopes.is_empty() {
             true => issuer.scopes(),
             false => scopes.to_vec(),
         },
-        certificate_authority_data: authority
-            .map(|pem| STANDARD.encode(pem))
-            .unwrap_or_default(),
+        certificate_authority_data: CaBundle::from_pem(authority)?.to_base64(),
         unbound: issuer.accepts_unbound(client_id),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -225,7 +274,6 @@ mod tests {
             username_claim: "email".to_owned(),
             groups_claim: "groups".to_owned(),
             signing_algs: vec!["RS256".to_owned()],
-            certificate_authority: Some("PEM".to_owned()),
             unbound_client_ids: vec!["other".to_owned()],
             ..Options::default()
         };
@@ -263,6 +311,52 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_are_published_are_bounded() {
+        let mut provider = json!({
+            "name": "a", "issuer": "https://a", "clientID": "kubectl",
+            "displayName": "a\u{1b}[2J", "publicClientSecret": "s".repeat(257),
+            "scopes": ["openid", "a b", ""],
+        });
+        let why = "Invalid value: \"<omitted>\": must have 1 to 128 characters of those of RFC 6749, section 3.3";
+        check_refused(
+            &file(json!([provider])),
+            &format!(
+                "[providers[0].displayName: Invalid value: \"<omitted>\": must not contain control or invisible \
+                 characters, providers[0].publicClientSecret: Too long: may not be more than 256 bytes, \
+                 providers[0].scopes[1]: {why}, providers[0].scopes[2]: {why}]"
+            ),
+        );
+        provider["displayName"] = json!("Büro");
+        provider["publicClientSecret"] = json!("s".repeat(256));
+        provider["scopes"] = json!(["openid", "https://a/b"]);
+        assert!(LoginConfiguration::parse(&file(json!([provider]))).is_ok());
+        provider["scopes"] = json!(vec!["openid"; 33]);
+        check_refused(
+            &file(json!([provider])),
+            "providers[0].scopes: Too many: 33: must have at most 32 items",
+        );
+    }
+
+    #[test]
+    fn a_private_key_beside_the_authorities_is_not_published() {
+        let issuer = Config::new(Options {
+            issuer_url: "https://a".to_owned(),
+            client_id: "kubectl".to_owned(),
+            username_claim: "sub".to_owned(),
+            certificate_authority: Some("-----BEGIN PRIVATE KEY-----".to_owned()),
+            ..Options::default()
+        });
+        let issuer = [issuer.unwrap()];
+        let text = file(json!([{ "name": "a", "issuer": "https://a", "clientID": "kubectl" }]));
+        let configuration = LoginConfiguration::parse(&text).unwrap();
+        let expected = "providers[0].issuer: Invalid value: \"https://a\": the certificateAuthority of this \
+                        issuer must contain only certificates, but contains a private key, which every user \
+                        would get";
+        assert_eq!(configuration.check(&issuer).unwrap_err(), expected);
+        assert_eq!(configuration.offered(&issuer), []);
+    }
+
+    #[test]
     fn only_providers_of_the_issuers_are_offered() {
         let text = file(json!([
             { "name": "staff", "displayName": "Staff", "issuer": "https://a", "clientID": "kubectl" },
@@ -278,11 +372,11 @@ mod tests {
         let expected = json!([
             {
                 "name": "staff", "displayName": "Staff", "issuer": "https://a", "clientID": "kubectl",
-                "scopes": ["openid", "email", "groups"], "certificateAuthorityData": "UEVN",
+                "scopes": ["openid", "email", "groups"],
             },
             {
                 "name": "other", "issuer": "https://a", "clientID": "other", "scopes": ["openid"],
-                "certificateAuthorityData": "UEVN", "unbound": true, "clientSecret": "published",
+                "unbound": true, "clientSecret": "published",
             },
         ]);
         assert_eq!(serde_json::to_value(offered).unwrap(), expected);

@@ -42,10 +42,13 @@ pub(crate) async fn run(
                 serde_json::from_value(review).context("the server sent an invalid review")?;
             let entries = &review.status.entries;
             if entries.is_empty() {
-                say::line(format_args!(
-                    "No user has access, according to {}.",
-                    access.server
-                ));
+                let server = &access.server;
+                match (&args.user, &args.cluster) {
+                    (Some(user), None) => say::line(format_args!(
+                        "User {user} has access to no cluster, according to {server}."
+                    )),
+                    _ => say::line(format_args!("No user has access, according to {server}.")),
+                }
                 return Ok(());
             }
             print(&table(entries))

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) id_token_end: i64,
     /// The authentication that the provider requires of the client. `None` for a public client.
     pub(crate) client_auth: Option<ClientAuth>,
+    /// The user of the ID tokens.
+    pub(crate) subject: &'static str,
     /// True if the provider answers 200 with its errors.
     pub(crate) answers_200: bool,
     /// The login document that replaces the usual one.
@@ -462,6 +464,7 @@ impl State {
         };
         let claims = json!({
             "iss": format!("{url}/idp"),
+            "sub": self.subject,
             "aud": "kubectl",
             "exp": self.id_token_end,
             "nonce": nonce,

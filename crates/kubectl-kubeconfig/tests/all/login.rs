@@ -435,3 +435,22 @@ fn an_error_in_a_successful_answer_is_an_error() {
         output.stderr
     );
 }
+
+#[test]
+fn a_refreshed_id_token_is_that_of_the_same_user() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().refresh_token = Some("r3fresh".to_owned());
+    fake.state().subject = "alice";
+    let plugin = Plugin::new(&fake);
+    assert_eq!(plugin.login(&["--device-code"]).code, 0);
+    plugin.change("session-", |it| {
+        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
+    });
+    fake.state().subject = "bob";
+    let output = plugin.credential_output();
+    let expected = "error: the provider returned an ID token of another user\n";
+    assert_eq!((output.code, output.stderr.as_str()), (1, expected));
+    fake.state().subject = "alice";
+    assert_eq!(plugin.token(), "t0ken-1");
+}

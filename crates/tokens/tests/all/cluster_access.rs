@@ -2,7 +2,7 @@
 
 use apiserver::testing::Answer;
 use serde_json::{Value, json};
-use tokens::testing::World;
+use tokens::testing::{World, object};
 
 use crate::grants::{ADMIN, CAROL, create, token, world};
 
@@ -56,6 +56,28 @@ async fn a_review_tells_who_may_use_a_cluster_and_why() {
         entry("c-b", user("carol"), &["team-a", "edit"], by_grant),
     ]);
     assert_eq!(answer.body["status"]["entries"], expected);
+
+    // A user is found by the name of a login, although nothing recorded it.
+    let erin =
+        json!({ "metadata": { "name": "erin" }, "principalIds": ["erin@x.org", "local://e"] });
+    world
+        .users
+        .store()
+        .insert(object(erin), false)
+        .await
+        .unwrap();
+    let spec = json!({
+        "subjects": [{ "kind": "User", "name": "erin@x.org" }],
+        "clusters": { "names": ["c-a"] },
+    });
+    create(&world, "mail", spec).await;
+    let answer = review(&world, ADMIN, json!({ "clusterName": "c-a" })).await;
+    let entries = answer.body["status"]["entries"].as_array().unwrap();
+    let names: Vec<&Value> = entries
+        .iter()
+        .map(|entry| &entry["subject"]["name"])
+        .collect();
+    assert_eq!(names, ["alice", "bob", "erin@x.org"]);
 
     // A role has no limits, so those of the grant do not apply to alice.
     let spec = json!({
