@@ -45,7 +45,7 @@ pub(crate) struct Route {
 #[derive(Clone, Debug)]
 pub(crate) enum Identity {
     /// An anonymous caller.
-    Nobody,
+    Anonymous,
     /// The bearer of a token.
     Token(Secret),
     /// The bearer of an ID token, with the proof that the token is bound to the server.
@@ -209,7 +209,7 @@ fn sensitive(text: &Secret) -> Result<HeaderValue> {
 fn auth_info(identity: Identity) -> AuthInfo {
     let path = |path: PathBuf| Some(path.to_string_lossy().into_owned());
     match identity {
-        Identity::Nobody => AuthInfo::default(),
+        Identity::Anonymous => AuthInfo::default(),
         Identity::Token(token) | Identity::IdToken { token, .. } => AuthInfo {
             token: Some(token.for_client()),
             ..AuthInfo::default()

@@ -134,7 +134,7 @@ async fn vouched(
     let Some(named) = named_in_files(server, environment) else {
         return Ok(machine);
     };
-    let probe = HttpClient::new(server.as_str(), &machine.route(), Identity::Nobody)?;
+    let probe = HttpClient::new(server.as_str(), &machine.route(), Identity::Anonymous)?;
     let probe = probe.ask(Method::GET, LOGIN_PATH, Content::None, LIMIT);
     match probe.await {
         Ok(_) => Ok(machine),
@@ -249,7 +249,8 @@ impl Attempt<'_> {
     /// user, the provider or the server refuses.
     pub(crate) async fn by_provider(&self, way: Way) -> Result<Session> {
         let server = self.server;
-        let anonymous = HttpClient::new(server.as_str(), &self.vouched.route(), Identity::Nobody)?;
+        let anonymous =
+            HttpClient::new(server.as_str(), &self.vouched.route(), Identity::Anonymous)?;
         let offers = offer::fetch(&anonymous, server).await?;
         if offers.is_empty() {
             bail!(

@@ -12,7 +12,7 @@ use api::ext::cluster_grant::GrantSubject;
 use api::ext::{self, ClusterGrant};
 use api::management::Cluster;
 use apiserver::description::{Description, KindSchema, Scope, Verb};
-use apiserver::request_context::RequestContext;
+use apiserver::request_context::{RequestContext, decide};
 use apiserver::review::Review;
 use async_trait::async_trait;
 use auth::{Authorizer, UserInfo};
@@ -73,20 +73,15 @@ impl ClusterAccessReviews {
     }
 
     fn users(&self, name: &str) -> BTreeSet<String> {
-        let mut names = BTreeSet::from([name.to_owned()]);
+        let users = &self.parts.users;
+        let mut names = vec![name.to_owned()];
         if name.is_empty() {
             let logins = self.parts.groups.logins.registry().cache().all();
-            let logged_in = logins.into_iter().map(|login| login.status.user_name);
-            names = self
-                .parts
-                .users
-                .names()
-                .into_iter()
-                .chain(logged_in)
-                .collect();
+            names = users.names();
+            names.extend(logins.into_iter().map(|login| login.status.user_name));
         }
-        names.retain(|name| self.parts.users.is_enabled(name));
-        names
+        let enabled = names.into_iter().filter(|name| users.is_enabled(name));
+        enabled.collect()
     }
 
     /// Returns the permission of a user to use a cluster, if there is one.
@@ -97,12 +92,7 @@ impl ClusterAccessReviews {
         cluster: &Cluster,
     ) -> Result<Option<ClusterAccess>, Status> {
         let wanted = may_get(cluster.id());
-        let decision = self.parts.rbac.authorize(user, &wanted).await;
-        let decision = decision.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a review of access failed");
-            Status::internal("the rights of users cannot be decided; try again")
-        })?;
+        let decision = decide(&*self.parts.rbac, user, &wanted).await?;
         let grants = self.parts.groups.grants.of_user(user, cluster.id());
         let reason = match (decision.is_allowed(), grants.first()) {
             (true, _) => decision.reason().to_owned(),

@@ -153,7 +153,7 @@ impl Provider {
             trust: self.trust.clone(),
             ..Route::default()
         };
-        let client = HttpClient::new(&format!("https://{authority}"), &route, Identity::Nobody)?;
+        let client = HttpClient::new(&format!("https://{authority}"), &route, Identity::Anonymous)?;
         let (mut head, body) = request.into_parts();
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         head.uri = path.parse::<Uri>().context("the path is invalid")?;

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) id_token_end: i64,
     /// The authentication that the provider requires of the client. `None` for a public client.
     pub(crate) client_auth: Option<ClientAuth>,
+    /// The address for the browser, if it is not that of the fake.
+    pub(crate) authorization_endpoint: Option<&'static str>,
     /// The user of the ID tokens.
     pub(crate) subject: &'static str,
     /// True if the provider answers 200 with its errors.
@@ -403,6 +405,9 @@ impl State {
             "revocation_endpoint": format!("{url}/revoke"),
             "scopes_supported": ["openid", "offline_access"],
         });
+        if let Some(address) = self.authorization_endpoint {
+            metadata["authorization_endpoint"] = json!(address);
+        }
         if let Some(ClientAuth { method, .. }) = &self.client_auth {
             metadata["token_endpoint_auth_methods_supported"] = json!([method]);
         }

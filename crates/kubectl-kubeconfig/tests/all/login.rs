@@ -77,12 +77,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     assert_eq!(fake.asked(REFRESH), 1);
 
     // The ID token has expired: fifty credentials cost one refresh.
-    let expire = || {
-        plugin.change("session-", |it| {
-            it["means"]["expires"] = json!("2020-01-01T00:00:00Z")
-        })
-    };
-    expire();
+    plugin.expire_id_token();
     fake.state().tokens.clear();
     plugin.change("credential-", |it| {
         it["checked"] = json!("2020-01-01T00:00:00Z")
@@ -106,7 +101,7 @@ fn a_login_in_a_browser_is_kept_renewed_and_ends() {
     assert_eq!(fake.asked(REFRESH), 2);
 
     // The provider refuses the refresh token.
-    expire();
+    plugin.expire_id_token();
     fake.state().refresh_token = Some("other".to_owned());
     end_credential();
     let output = plugin.credential_output();
@@ -318,9 +313,7 @@ fn logout_takes_back_the_newest_refresh_token() {
     let plugin = Plugin::new(&fake);
     assert_eq!(plugin.login(&["--device-code"]).code, 0);
     assert_eq!(plugin.token(), "t0ken-1");
-    plugin.change("session-", |it| {
-        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
-    });
+    plugin.expire_id_token();
     let server = format!("--server={}", fake.url());
     assert_eq!(plugin.run(&["logout", &server]).code, 0);
     assert_eq!(fake.state().tokens, Vec::<String>::new());
@@ -399,8 +392,8 @@ fn a_client_with_a_secret_authenticates_as_the_provider_supports_it() {
         // The refresh and the end of the login authenticate, too. The file is read again.
         plugin.change("session-", |it| {
             assert_eq!(it["means"]["provider"]["clientSecret"]["kind"], "file");
-            it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
         });
+        plugin.expire_id_token();
         assert_eq!(plugin.token(), "t0ken-1");
         assert_eq!(fake.asked(REFRESH), 3, "two logins and a refresh");
         let output = plugin.run(&["logout", "--all"]);
@@ -423,9 +416,7 @@ fn an_error_in_a_successful_answer_is_an_error() {
     fake.state().refresh_token = Some("r3fresh".to_owned());
     let plugin = Plugin::new(&fake);
     assert_eq!(plugin.login(&["--device-code"]).code, 0);
-    plugin.change("session-", |it| {
-        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
-    });
+    plugin.expire_id_token();
     fake.state().refresh_token = Some("other".to_owned());
     let output = plugin.credential_output();
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
@@ -444,13 +435,38 @@ fn a_refreshed_id_token_is_that_of_the_same_user() {
     fake.state().subject = "alice";
     let plugin = Plugin::new(&fake);
     assert_eq!(plugin.login(&["--device-code"]).code, 0);
-    plugin.change("session-", |it| {
-        it["means"]["expires"] = json!("2020-01-01T00:00:00Z");
-    });
+    plugin.expire_id_token();
     fake.state().subject = "bob";
     let output = plugin.credential_output();
     let expected = "error: the provider returned an ID token of another user\n";
     assert_eq!((output.code, output.stderr.as_str()), (1, expected));
     fake.state().subject = "alice";
     assert_eq!(plugin.token(), "t0ken-1");
+}
+
+#[test]
+fn no_browser_is_sent_to_an_address_without_tls() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    fake.state().authorization_endpoint = Some("http://idp.example/authorize");
+    let plugin = Plugin::new(&fake);
+    let output = plugin.login(&["--no-browser"]);
+    let expected = "error: http://idp.example/authorize is not an https URL\n";
+    assert_eq!((output.code, output.stderr.as_str()), (1, expected));
+}
+
+#[test]
+fn only_a_short_regular_file_is_a_client_secret() {
+    let fake = Fake::start();
+    fake.state().has_provider = true;
+    let plugin = Plugin::new(&fake);
+    let long = fake.folder().join("secret");
+    std::fs::write(&long, "s".repeat(4097)).unwrap();
+    for path in ["/dev/zero", long.to_str().unwrap()] {
+        let from_file = format!("--client-secret-file={path}");
+        let output = plugin.login(&["--device-code", &from_file]);
+        let expected = format!("error: {path} is not a file of at most 4 KiB\n");
+        assert_eq!((output.code, output.stderr), (1, expected));
+    }
+    assert_eq!(fake.asked("POST /device"), 0);
 }

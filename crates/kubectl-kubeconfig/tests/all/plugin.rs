@@ -161,6 +161,13 @@ impl<'a> Plugin<'a> {
             .collect()
     }
 
+    /// Makes the ID token of the only login expire.
+    pub(crate) fn expire_id_token(&self) {
+        self.change("session-", |session| {
+            session["means"]["expires"] = json!("2020-01-01T00:00:00Z");
+        });
+    }
+
     /// Changes the only file with this prefix, because tests cannot set the clock of the machine.
     pub(crate) fn change(&self, prefix: &str, change: impl Fn(&mut Value)) {
         let files = self.files(prefix);
